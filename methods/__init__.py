@@ -1,0 +1,1 @@
+"""Counterfactual generators: methods, masks, guidance and the guided reverse loop."""

@@ -1,0 +1,1 @@
+"""Metrics for visual counterfactual explanations: pure functions and a registry."""
