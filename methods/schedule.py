@@ -1,0 +1,107 @@
+"""Noise schedule of a diffusion prior, respacing, and the coefficients of its posterior.
+
+References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), Equations 4, 6 and 7;
+Improved DDPM (Nichol & Dhariwal, 2021), Section 3; linear schedule as in Diffusion Models Beat
+GANs on Image Synthesis (Dhariwal & Nichol, 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Coefficients of a (respaced) chain; index 0 carries the least noise.
+
+    Attributes:
+        betas: noise variances β_i of the respaced chain, float64 with shape (N,).
+        timestep_map: original timestep of each respaced index, int64 with shape (N,).
+
+    All other arrays follow from these two and have shape (N,), float64.
+    """
+
+    betas: Floats
+    timestep_map: npt.NDArray[np.int64]
+    alphas_cumprod: Floats = field(init=False)
+    alphas_cumprod_prev: Floats = field(init=False)
+    posterior_variance: Floats = field(init=False)
+    posterior_log_variance_clipped: Floats = field(init=False)
+    posterior_mean_coef1: Floats = field(init=False)
+    posterior_mean_coef2: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        alphas = 1.0 - self.betas
+        bar = np.cumprod(alphas)
+        prev = np.append(1.0, bar[:-1])
+        variance = self.betas * (1.0 - prev) / (1.0 - bar)
+        # The variance at index 0 is zero; its logarithm borrows the next value.
+        clipped = np.log(np.append(variance[1:2], variance[1:]))
+        for name, value in {
+            "alphas_cumprod": bar,
+            "alphas_cumprod_prev": prev,
+            "posterior_variance": variance,
+            "posterior_log_variance_clipped": clipped,
+            "posterior_mean_coef1": self.betas * np.sqrt(prev) / (1.0 - bar),
+            "posterior_mean_coef2": (1.0 - prev) * np.sqrt(alphas) / (1.0 - bar),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.betas)
+
+    def sqrt_alpha_bar(self, i: int) -> float:
+        """√ᾱ_i, the factor of the clean image in the noised one."""
+        return float(np.sqrt(self.alphas_cumprod[i]))
+
+    def sigma_bar(self, i: int) -> float:
+        """√(1-ᾱ_i), the standard deviation of the noise at index i."""
+        return float(np.sqrt(1.0 - self.alphas_cumprod[i]))
+
+    def q_sample(self, x: Tensor, i: int, noise: Tensor) -> Tensor:
+        """The image noised to index i: √ᾱ_i·x + √(1-ᾱ_i)·noise (Ho et al., Equation 4).
+
+        Args:
+            x: clean images in [-1, 1], with shape (B, C, H, W).
+            i: respaced index.
+            noise: standard normal, with the shape of x.
+        """
+        return self.sqrt_alpha_bar(i) * x + self.sigma_bar(i) * noise
+
+
+def respaced_indices(steps: int, count: int) -> list[int]:
+    """`count` timesteps evenly spread over 0 … steps-1, both ends kept.
+
+    Positions are accumulated and rounded half to even, as the published samplers do.
+    """
+    if not 1 <= count <= steps:
+        raise ValueError(f"cannot respace {steps} steps to {count}; use a count in 1 … {steps}")
+    stride = 1.0 if count == 1 else (steps - 1) / (count - 1)
+    position, indices = 0.0, []
+    for _ in range(count):
+        indices.append(round(position))
+        position += stride
+    return indices
+
+
+def linear_schedule(steps: int = 500, respacing: int | None = 200) -> Schedule:
+    """Linear schedule over `steps` original steps, respaced to `respacing` of them.
+
+    β runs from 1e-4·(1000/T) to 0.02·(1000/T). The respaced β_i is 1 - ᾱ_i/ᾱ_(i-1), with ᾱ taken
+    from the full chain at the kept timesteps.
+
+    Args:
+        steps: T, length of the chain the prior was trained on.
+        respacing: N, number of kept steps; None keeps all.
+    """
+    scale = 1000.0 / steps
+    base = np.linspace(1e-4 * scale, 0.02 * scale, steps, dtype=np.float64)
+    kept = np.array(respaced_indices(steps, respacing or steps), dtype=np.int64)
+    bar = np.cumprod(1.0 - base)[kept]
+    return Schedule(betas=1.0 - bar / np.append(1.0, bar[:-1]), timestep_map=kept)
