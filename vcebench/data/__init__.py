@@ -1,0 +1,1 @@
+"""Data sets: the embedded ones and readers of the published ones."""

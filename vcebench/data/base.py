@@ -1,0 +1,79 @@
+"""What a data set gives the benchmark: examples, a task, and (rendered sets) the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+TaskKind = Literal["binary", "pair"]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image of a data set.
+
+    id: stable name, unique within the data set and usable as a file name.
+    image: uint8 with shape (3, H, W).
+    label: the true class: 0 or 1 for a binary task, the class number otherwise.
+    """
+
+    id: str
+    image: Tensor
+    label: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One classification question asked of a data set.
+
+    classes: the two class numbers between which counterfactuals go, (0, 1) for a binary task.
+    labels: how a person calls these two classes, in the same order.
+    attribute: the attribute that a binary task decides, none for class pairs.
+    """
+
+    name: str
+    kind: TaskKind
+    classes: tuple[int, ...]
+    labels: tuple[str, str]
+    attribute: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The true counterfactual of one example.
+
+    counterfactual: uint8 with shape (3, H, W), all other attributes and all noise held.
+    region: bool with shape (H, W), true where the counterfactual differs from the input.
+    """
+
+    counterfactual: Tensor
+    region: Tensor
+
+
+class ImageSet(Protocol):
+    """One split of one data set, seen through one task; indexable, never shuffled."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+@runtime_checkable
+class HasTruth(Protocol):
+    """An image set that knows the true counterfactual of its examples."""
+
+    def truth(self, index: int, target: int) -> Truth: ...
