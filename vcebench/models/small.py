@@ -1,0 +1,166 @@
+"""The small networks that ship with the package, for images of 32 to 128 pixels.
+
+All take float32 images in [-1, 1] with shape (B, 3, H, W). They down-sample by averaging only:
+a strided or max-pooled classifier has a checkerboard in its input gradient, and a counterfactual
+guided by such a gradient is an adversarial pattern, not a picture (Odena et al., 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from vcebench.models.unet import UNet, UNetConfig
+
+
+class SmoothClassifier(nn.Module):
+    """Plain convolutional classifier with smooth activations; made to be differentiated.
+
+    Each stage is two 3x3 convolutions (group norm, SiLU) and an average pooling by two; the
+    logits are read from the mean over the last stage's pixels.
+
+    Args:
+        outputs: number of logits.
+        widths: channels of each stage.
+    """
+
+    def __init__(self, outputs: int, widths: tuple[int, ...] = (24, 48, 64)) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        channels = 3
+        for width in widths:
+            stages += [_conv(channels, width), nn.GroupNorm(8, width), nn.SiLU()]
+            stages += [_conv(width, width), nn.GroupNorm(8, width), nn.SiLU(), nn.AvgPool2d(2)]
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(channels, outputs)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Input of the last layer, with shape (B, widths[-1])."""
+        out: Tensor = self.stages(x).mean(dim=(2, 3))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits with shape (B, outputs)."""
+        out: Tensor = self.head(self.features(x))
+        return out
+
+
+class ResidualEncoder(nn.Module):
+    """Residual network (pre-activation, ReLU): representations, oracles, identity embedders.
+
+    Args:
+        outputs: number of logits, or dimension of an embedding.
+        widths: channels of each level; levels are an average pooling by two apart.
+        blocks: residual blocks at each level.
+    """
+
+    def __init__(
+        self, outputs: int, widths: tuple[int, ...] = (16, 32, 64), blocks: int = 1
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_conv(3, widths[0])]
+        channels = widths[0]
+        for level, width in enumerate(widths):
+            if level:
+                layers.append(nn.AvgPool2d(2))
+            for _ in range(blocks):
+                layers.append(_Residual(channels, width))
+                channels = width
+        self.layers = nn.Sequential(*layers, nn.GroupNorm(8, channels), nn.ReLU())
+        self.head = nn.Linear(channels, outputs)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Mean over the last level's pixels, with shape (B, widths[-1])."""
+        out: Tensor = self.layers(x).mean(dim=(2, 3))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits or embedding, with shape (B, outputs)."""
+        out: Tensor = self.head(self.features(x))
+        return out
+
+
+class PerceptualFeatures(nn.Module):
+    """Features φ of the perceptual loss: the small counterpart of VGG-19's `features[:18]`.
+
+    Two ReLU convolutions at full and two at half resolution.
+
+    Args:
+        widths: channels at full and at half resolution.
+    """
+
+    def __init__(self, widths: tuple[int, int] = (16, 32)) -> None:
+        super().__init__()
+        full, half = widths
+        self.channels = half
+        self.layers = nn.Sequential(
+            *[_conv(3, full), nn.ReLU(), _conv(full, full), nn.ReLU(), nn.AvgPool2d(2)],
+            *[_conv(full, half), nn.ReLU(), _conv(half, half), nn.ReLU()],
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features with shape (B, widths[1], H/2, W/2), all ≥ 0."""
+        out: Tensor = self.layers(x)
+        return out
+
+
+class FeatureView(nn.Module):
+    """The `features` of a network as a module of its own: (B, 3, H, W) → (B, D)."""
+
+    def __init__(self, network: SmoothClassifier | ResidualEncoder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.features(x)
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.GroupNorm(8, channels), nn.ReLU(), _conv(channels, width))
+        self.second = nn.Sequential(nn.GroupNorm(8, width), nn.ReLU(), _conv(width, width))
+        same = channels == width
+        self.skip = nn.Identity() if same else nn.Conv2d(channels, width, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.skip(x) + self.second(self.first(x))
+        return out
+
+
+def _conv(channels: int, width: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, width, 3, padding=1)
+
+
+def _tupled(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A constructor that takes JSON's lists where the class wants tuples."""
+
+    def construct(**config: Any) -> nn.Module:
+        return build(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+
+    return construct
+
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "unet": _tupled(lambda **config: UNet(UNetConfig(**config))),
+    "smooth-classifier": _tupled(SmoothClassifier),
+    "residual-encoder": _tupled(ResidualEncoder),
+    "perceptual-features": _tupled(PerceptualFeatures),
+}
+"""Name in a shipped file → constructor; called with the keywords stored beside the name."""
+
+
+def build_network(architecture: str, config: dict[str, Any]) -> nn.Module:
+    """A freshly initialised network of a named architecture.
+
+    Raises ValueError for a name or a configuration that this version does not know.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"unknown architecture {architecture!r}: one of {sorted(ARCHITECTURES)}")
+    try:
+        return ARCHITECTURES[architecture](**config)
+    except TypeError as error:
+        raise ValueError(f"architecture {architecture!r} does not fit {config}: {error}") from error

@@ -1,0 +1,217 @@
+"""A training loop that can be killed at any moment and goes on where its last checkpoint was.
+
+Everything random in a step comes from a generator seeded by (seed, name, step). A checkpoint
+therefore needs no generator state, and an interrupted and resumed training gives the weights of an
+uninterrupted one bit by bit (same machine, build and number of threads).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+Loss = Callable[[nn.Module, torch.Generator], Tensor]
+"""loss(module, generator) → scalar; draws its own batch, all randomness from the generator."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How a part is trained: AdamW, linear warm-up, then cosine decay to zero.
+
+    Attributes:
+        ema: decay of the averaged weights, which are the result; 0 takes the last weights.
+        clip: largest gradient norm.
+        save_every: steps between checkpoints.
+    """
+
+    steps: int
+    seed: int
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.0
+    ema: float = 0.999
+    clip: float = 1.0
+    save_every: int = 200
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, 0 … steps-1."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass
+class _State:
+    step: int
+    seconds: float
+    module: nn.Module
+    average: list[Tensor]
+    optimizer: torch.optim.Optimizer
+
+
+def fit(
+    name: str,
+    module: nn.Module,
+    loss: Loss,
+    settings: LoopSettings,
+    checkpoint: Path,
+    *,
+    progress: bool = True,
+) -> float:
+    """Train a module in place, from its checkpoint if there is one.
+
+    On return the module holds the averaged weights, in evaluation mode and channels_last.
+
+    Args:
+        name: shown on the progress bar; part of the key of all random numbers.
+        module: freshly initialised network; its initial weights must depend on the seed alone.
+        loss: scalar loss of one step.
+        checkpoint: file that is written every `save_every` steps, atomically.
+        progress: draw a bar on stderr.
+
+    Returns:
+        Seconds of training, over all interruptions.
+
+    Raises:
+        ValueError: the checkpoint belongs to other settings, or the loss is not finite.
+    """
+    module.to(memory_format=torch.channels_last)
+    module.train()
+    state = _State(
+        step=0,
+        seconds=0.0,
+        module=module,
+        average=[p.detach().clone() for p in module.parameters()],
+        optimizer=torch.optim.AdamW(
+            module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        ),
+    )
+    fingerprint = json.dumps({"name": name, "shape": _shape(module), **asdict(settings)})
+    if checkpoint.exists():
+        _restore(state, checkpoint, fingerprint)
+    with _bar(name, settings.steps, progress) as advance, torch.random.fork_rng(devices=[]):
+        started = time.monotonic() - state.seconds
+        while state.step < settings.steps:
+            value = _step(name, state, loss, settings)
+            state.seconds = time.monotonic() - started
+            if state.step % settings.save_every == 0 or state.step == settings.steps:
+                _save(state, checkpoint, fingerprint)
+            advance(state.step, value)
+    with torch.no_grad():
+        for parameter, average in zip(module.parameters(), state.average, strict=True):
+            parameter.copy_(average)
+    module.eval()
+    return state.seconds
+
+
+def key(seed: int, name: str, step: int) -> int:
+    """Seed of one step's random numbers."""
+    digest = hashlib.blake2b(f"{seed} {name} {step}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def atomic_save(value: Any, path: Path) -> None:
+    """torch.save that leaves either the old file or the new one, also when killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        torch.save(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _step(name: str, state: _State, loss: Loss, settings: LoopSettings) -> float:
+    seed = key(settings.seed, name, state.step)
+    torch.manual_seed(seed)  # for layers that draw by themselves, such as dropout
+    generator = torch.Generator().manual_seed(seed)
+    for group in state.optimizer.param_groups:
+        group["lr"] = settings.rate(state.step)
+    state.optimizer.zero_grad(set_to_none=True)
+    value = loss(state.module, generator)
+    if not math.isfinite(float(value)):
+        raise ValueError(
+            f"the loss of {name} is {float(value)} at step {state.step}: lower its rate"
+        )
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.module.parameters(), settings.clip)
+    state.optimizer.step()
+    state.step += 1
+    # Early averages forget the initial weights faster: (1 + n) / (10 + n), as TensorFlow's do.
+    decay = min(settings.ema, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        for average, parameter in zip(state.average, state.module.parameters(), strict=True):
+            average.lerp_(parameter, 1 - decay)
+    return float(value)
+
+
+def _shape(module: nn.Module) -> str:
+    described = ",".join(f"{k}{tuple(v.shape)}" for k, v in module.state_dict().items())
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _save(state: _State, path: Path, fingerprint: str) -> None:
+    atomic_save(
+        {
+            "fingerprint": fingerprint,
+            "step": state.step,
+            "seconds": state.seconds,
+            "module": state.module.state_dict(),
+            "average": state.average,
+            "optimizer": state.optimizer.state_dict(),
+        },
+        path,
+    )
+
+
+def _restore(state: _State, path: Path, fingerprint: str) -> None:
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    if stored["fingerprint"] != fingerprint:
+        raise ValueError(f"{path} was made with other settings: train with --restart")
+    state.step, state.seconds = int(stored["step"]), float(stored["seconds"])
+    state.module.load_state_dict(stored["module"])
+    state.optimizer.load_state_dict(stored["optimizer"])
+    for average, value in zip(state.average, stored["average"], strict=True):
+        average.copy_(value)
+
+
+@contextmanager
+def _bar(name: str, steps: int, show: bool) -> Iterator[Callable[[int, float], None]]:
+    """Progress on stderr: a bar on a terminal, a line now and then in a log."""
+    if not show or not sys.stderr.isatty():
+        every = max(1, steps // 40)
+
+        def report(step: int, loss: float) -> None:
+            if show and (step % every == 0 or step == steps):
+                print(f"{name}: step {step}/{steps}, loss {loss:.4f}", file=sys.stderr, flush=True)
+
+        yield report
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+    )
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        console=Console(stderr=True),
+    ) as progress:
+        task = progress.add_task(name, total=steps, loss=math.nan)
+        yield lambda step, loss: progress.update(task, completed=step, loss=loss)
