@@ -1,0 +1,73 @@
+"""Masks: top-k pixels of a map, square dilation, and the masks of each method.
+
+Masks are boolean with shape (B, 1, H, W); True marks pixels that may be edited.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def area(fraction: float, pixels: int) -> int:
+    """Number of pixels a fraction stands for: at least one, rounded down."""
+    return max(1, int(fraction * pixels))
+
+
+def dilate(mask: Tensor, size: int) -> Tensor:
+    """Dilation of a boolean mask (B, C, H, W) by a square of odd side `size`, in pixels."""
+    grown = F.max_pool2d(mask.float(), size, stride=1, padding=size // 2)
+    return grown > 0
+
+
+def nested_top_k(
+    magnitude: Tensor, top_k: float, rho: float, dilation: int
+) -> tuple[Tensor, Tensor]:
+    """MaskDiME's two masks (Guo et al., CVPR 2026, Equation 9 and the text after it).
+
+    Args:
+        magnitude: map to rank, with shape (B, C, H, W); each channel is ranked alone.
+        top_k: share of the pixels in the outer mask, in (0, 1].
+        rho: share of those in the inner mask, in (0, 1].
+        dilation: side of the dilation in pixels, odd.
+
+    Returns:
+        (M^z, M^x), boolean with the shape of `magnitude`; M^x is a subset of M^z.
+    """
+    flat = magnitude.flatten(2)
+    outer = area(top_k, flat.shape[-1])
+    ranked = flat.topk(outer, dim=-1).indices
+    masks = []
+    for count in (outer, area(rho, outer)):
+        chosen = torch.zeros_like(flat, dtype=torch.bool)
+        chosen.scatter_(-1, ranked[..., :count], True)
+        masks.append(dilate(chosen.view_as(magnitude), dilation))
+    return masks[0], masks[1]
+
+
+def pixel_difference(estimate: Tensor, x: Tensor, threshold: float, dilation: int) -> Tensor:
+    """FastDiME's mask: where the estimate has moved away from the input (Weng et al., ECCV 2024).
+
+    The absolute difference on the [0, 1] scale is summed over channels, divided by its maximum
+    over the image, dilated, and compared with the threshold.
+
+    Args:
+        estimate: clean estimate in [-1, 1], with shape (B, C, H, W).
+        x: input images, alike.
+        threshold: pixels at or above it are edited, in (0, 1).
+        dilation: side of the dilation in pixels, odd.
+
+    Returns:
+        Boolean mask with shape (B, 1, H, W). An unchanged image is edited nowhere.
+    """
+    difference = (x - estimate).abs().sum(dim=1, keepdim=True) / 2
+    peak = difference.amax(dim=(1, 2, 3), keepdim=True)
+    relative = torch.where(peak > 0, difference / peak, 0.0)
+    grown = F.max_pool2d(relative, dilation, stride=1, padding=dilation // 2)
+    return grown >= threshold
+
+
+def blend(mask: Tensor | None, inside: Tensor, outside: Tensor) -> Tensor:
+    """`inside` where the mask is True or absent, `outside` elsewhere."""
+    return inside if mask is None else torch.where(mask, inside, outside)

@@ -1,0 +1,167 @@
+"""Method ids: each is a class of choices plus the settings that make it that method.
+
+A new method is one file and one line here; an ablation is one line here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vcebench.methods.dime import (
+    DiME,
+    DiMEDirect,
+    DiMEEarlyStopping,
+    DiMENaive,
+    DiMEUnconditional,
+)
+from vcebench.methods.errors import MethodError, unknown
+from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
+from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
+from vcebench.methods.sampler import Method
+
+_DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
+_FASTDIME = (
+    "Weng et al., Fast Diffusion-Based Counterfactuals for Shortcut Removal and Generation, "
+    "ECCV 2024"
+)
+_MASKDIME = (
+    "Guo et al., MaskDiME: Adaptive Masked Diffusion for Precise and Efficient Visual "
+    "Counterfactual Explanations, CVPR 2026"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered method.
+
+    Attributes:
+        factory: class of the method.
+        summary: one line for people.
+        reference: paper and equation or table.
+        fixed: settings that make the method what its id says; a user cannot change them.
+        nfe: evaluations of the prior per image and try, as a formula in τ.
+    """
+
+    factory: type[Method]
+    summary: str
+    reference: str
+    nfe: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """Settings a user may change: name to default and help."""
+        return {
+            f.name: {"default": f.default, "help": f.metadata["help"]}
+            for f in dataclasses.fields(self.factory)
+            if f.metadata and f.name not in self.fixed
+        }
+
+
+def _maskdime(summary: str, where: str, **fixed: Any) -> Entry:
+    return Entry(MaskDiME, summary, f"{_MASKDIME}, {where}", "τ", fixed)
+
+
+_WITHOUT_MASKS = _maskdime("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
+
+METHODS: dict[str, Entry] = {
+    "dime": Entry(
+        DiME,
+        "gradient at a nested denoising of z, with noise in the nested chain",
+        f"{_DIME}, Eq. 8",
+        "τ(τ+1)/2",
+    ),
+    "dime-deterministic": Entry(
+        DiME,
+        "DiME with a noise-free nested chain",
+        f"{_DIME}, Eq. 8",
+        "τ(τ+1)/2",
+        {"inner_noise": False},
+    ),
+    "dime-direct": Entry(
+        DiMEDirect, "gradient at the noisy z itself", f"{_DIME}, Table 2 (Direct)", "τ"
+    ),
+    "dime-naive": Entry(
+        DiMENaive, "gradient at the input in every step", f"{_DIME}, Table 2 (Naive)", "τ"
+    ),
+    "dime-early-stopping": Entry(
+        DiMEEarlyStopping,
+        "DiME, guided only until x_t is classified as the target",
+        f"{_DIME}, Table 2 (Early Stopping)",
+        "at most τ(τ+1)/2",
+    ),
+    "dime-unconditional": Entry(
+        DiMEUnconditional,
+        "no guidance: the input is noised and denoised",
+        f"{_DIME}, Table 2 (Unconditional)",
+        "τ",
+    ),
+    "fastdime": Entry(
+        FastDiME,
+        "gradient at the previous one-step estimate, self-optimised mask",
+        f"{_FASTDIME}, efficient gradient estimate and self-optimised mask",
+        "τ",
+    ),
+    "fastdime-2": Entry(
+        FastDiME2,
+        "FastDiME twice: without masks, then inside the difference found",
+        f"{_FASTDIME}, FastDiME-2",
+        "2τ",
+    ),
+    "fastdime-2plus": Entry(
+        FastDiME2Plus,
+        "FastDiME twice: with its mask, then inside the difference found",
+        f"{_FASTDIME}, FastDiME-2+",
+        "2τ",
+    ),
+    "maskdime": _maskdime("two nested masks from the class gradient, every step", "Eqs. 4 and 9"),
+    "maskdime-released": Entry(
+        ReleasedMaskDiME,
+        "MaskDiME as its authors released it: no reverse noise, ℓ1 on z",
+        f"{_MASKDIME}, authors' release; Eqs. 4 and 9",
+        "τ",
+    ),
+    "maskdime-rho1": _maskdime("MaskDiME with one mask, ρ = 1", "Table 5", rho=1.0),
+    "maskdime-k0.025": _maskdime("MaskDiME with k = 0.025", "Table 5", top_k=0.025),
+    "maskdime-k0.1": _maskdime("MaskDiME with k = 0.1", "Table 5", top_k=0.1),
+    "maskdime-wo-s": _maskdime(
+        "MaskDiME without guidance scale, s = 1", "Table 7", guidance_scale=1.0
+    ),
+    "maskdime-wo-mask": _WITHOUT_MASKS,
+    "fixed-mask": _maskdime(
+        "MaskDiME with the first step's masks", "Table 4", masking="first-step"
+    ),
+    "no-mask-s1": _maskdime(
+        "MaskDiME without masks, s = 1", "Table 4", masking="none", guidance_scale=1.0
+    ),
+    "no-mask-s8": _WITHOUT_MASKS,
+}
+
+
+def names() -> list[str]:
+    """Registered ids, in the order of the tables."""
+    return list(METHODS)
+
+
+def method(name: str, **settings: Any) -> Method:
+    """The method of an id.
+
+    Args:
+        name: a registered id, e.g. "maskdime".
+        settings: values for its parameters, e.g. `guidance_scale=8.0`.
+
+    Raises:
+        MethodError: unknown id (nearest ones named), unknown or fixed setting, value out of bounds.
+    """
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    entry = METHODS[name]
+    allowed = entry.parameters()
+    for given in settings:
+        if given in entry.fixed:
+            raise MethodError(f"{given} is {entry.fixed[given]} by definition of {name}; drop it")
+        if given not in allowed:
+            raise MethodError(f"{name} has no setting {given!r}; it has {', '.join(allowed)}")
+    return entry.factory(**{**settings, **entry.fixed})
