@@ -1,0 +1,130 @@
+"""One part of a recipe: how a shipped network is trained, stored and measured."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vcebench.models.shipped import load_network, read_card, save_network, update_card
+from vcebench.models.small import build_network
+from vcebench.training.loop import LoopSettings, Loss, fit
+
+
+def _same(network: nn.Module) -> nn.Module:
+    return network
+
+
+def _nothing(network: nn.Module) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network that ships with a data set.
+
+    Attributes:
+        name: stem of the file, such as "prior" or "classifier-smile".
+        title: how tables call the network where they name a backbone.
+        summary: what it is for and on what it is trained, for the model card.
+        architecture, config: what `build_network` takes.
+        loss: opens the data and returns the loss; called only when there is something to train.
+        measure: figures of the network as users load it, after the float16 round trip.
+        wrap: puts training-only layers around the network; they are not shipped. The loss then
+            gets the wrapper, which must use the very network given.
+        facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
+    """
+
+    name: str
+    title: str
+    summary: str
+    architecture: str
+    config: dict[str, Any]
+    settings: LoopSettings
+    loss: Callable[[], Loss]
+    measure: Callable[[nn.Module], dict[str, Any]] = _nothing
+    wrap: Callable[[nn.Module], nn.Module] = _same
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def recipe(self) -> dict[str, Any]:
+        """What has to be equal for a stored network to count as this part's."""
+        return {
+            "architecture": self.architecture,
+            "config": {k: list(v) if isinstance(v, tuple) else v for k, v in self.config.items()},
+            "settings": asdict(self.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All parts of one data set; `text` opens its model card."""
+
+    dataset: str
+    text: str
+    parts: tuple[Part, ...]
+
+
+def train_part(
+    dataset: str, part: Part, output: Path, *, restart: bool = False, progress: bool = True
+) -> Path:
+    """Train a part, or go on training it, and write OUTPUT/NAME.safetensors.
+
+    A part whose network file is already there, from the same recipe, is left alone.
+
+    Args:
+        output: folder of the network files; the training state lies in its folder `state`.
+        restart: train from the beginning, whatever there is.
+        progress: report on stderr.
+
+    Returns:
+        Path of the network file.
+    """
+    path = output / f"{part.name}.safetensors"
+    checkpoint = output / "state" / f"{part.name}.pt"
+    if restart:
+        checkpoint.unlink(missing_ok=True)
+    elif path.exists() and read_card(path).get("recipe") == part.recipe():
+        _say(f"{part.name}: already trained ({path})", progress)
+        return path
+    output.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(part.settings.seed)
+        network = build_network(part.architecture, part.config)
+        trained = part.wrap(network)
+    seconds = fit(part.name, trained, part.loss(), part.settings, checkpoint, progress=progress)
+    save_network(path, network, part.architecture, part.config, _card(dataset, part, seconds))
+    reloaded, _ = load_network(path)
+    with torch.no_grad():
+        measured = part.measure(reloaded)
+    update_card(path, measured=measured, recipe=part.recipe())
+    checkpoint.unlink(missing_ok=True)
+    _say(f"{part.name}: {measured}", progress)
+    return path
+
+
+def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
+    return {
+        **part.facts,
+        "dataset": dataset,
+        "part": part.name,
+        "title": part.title,
+        "summary": part.summary,
+        "command": f"vcebench train {dataset} --part {part.name}",
+        "seed": part.settings.seed,
+        "steps": part.settings.steps,
+        "train_seconds": round(seconds),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def _say(line: str, progress: bool) -> None:
+    if progress:
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,80 @@
+"""Losses and measurements shared by the recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vcebench.methods.schedule import Schedule
+from vcebench.training.augment import to_network
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class PerceptualTrainer(nn.Module):
+    """Training-only heads on perceptual features: logits, and the clean image.
+
+    The logits make the features care for what a class depends on, the reconstruction keeps the
+    rest of the picture in them; the perceptual loss needs both.
+    """
+
+    def __init__(self, network: nn.Module, outputs: int) -> None:
+        super().__init__()
+        self.network = network
+        channels = int(network.channels)  # type: ignore[arg-type]
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool2d(4),
+            nn.Conv2d(2 * channels, 2 * channels, 3, padding=1),
+            nn.ReLU(),
+        )
+        self.logits = nn.Linear(2 * channels, outputs)
+        self.picture = nn.Sequential(nn.Conv2d(channels, 12, 3, padding=1), nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, outputs) and reconstruction (B, 3, H, W)."""
+        features = self.network(x)
+        return self.logits(self.head(features).mean(dim=(2, 3))), self.picture(features)
+
+
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor, batch: int = 500) -> float:
+    """Share of uint8 images (N, 3, H, W) whose largest logit is the label's."""
+    right = sum(
+        int((network(to_network(images[i : i + batch])).argmax(1) == labels[i : i + batch]).sum())
+        for i in range(0, len(images), batch)
+    )
+    return right / len(images)
+
+
+def prior_figures(
+    network: nn.Module, schedule: Schedule, images: Tensor, tau: int = 60, batch: int = 250
+) -> dict[str, float]:
+    """How well a prior predicts the noise, and the clean image, where editing happens.
+
+    Args:
+        network: (z, t) → noise and variance.
+        schedule: respaced schedule of the editing chain.
+        images: held-out uint8 images with shape (N, 3, H, W).
+        tau: editing uses respaced indices 0 … tau-1.
+
+    Returns:
+        `noise_mse`, mean over five indices, and `x0_l1` at index tau-1, on [0, 1].
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = to_network(images)
+    noise = torch.randn(x.shape, generator=generator)
+    errors: list[float] = []
+    distance = 0.0
+    for i in (0, tau // 4, tau // 2, 3 * tau // 4, tau - 1):
+        z = schedule.q_sample(x, i, noise)
+        t = torch.full((len(x),), int(schedule.timestep_map[i]))
+        pairs = zip(z.split(batch), t.split(batch), strict=True)
+        predicted = torch.cat([network(*pair) for pair in pairs])[:, : x.shape[1]]
+        errors.append(float((predicted - noise).square().mean()))
+        x0 = (z - schedule.sigma_bar(i) * predicted) / schedule.sqrt_alpha_bar(i)
+        distance = float(F.l1_loss(x0.clamp(-1, 1), x)) / 2
+    return {"noise_mse": sum(errors) / len(errors), "x0_l1": distance}
