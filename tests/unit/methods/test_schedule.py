@@ -1,5 +1,7 @@
 """Schedules for any length and respacing."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ def test_respacing_keeps_both_ends_and_rises(steps, share):
     indices = respaced_indices(steps, count)
     assert len(indices) == count
     assert (indices[0], indices[-1]) == (0, steps - 1)
-    assert all(a < b for a, b in zip(indices, indices[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(indices))
 
 
 @given(steps=st.integers(50, 1000), share=st.floats(0.01, 1.0))
