@@ -50,14 +50,17 @@ class TargetClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(x)
 
-    def margin(self, x: Tensor, target: Tensor, source: Tensor) -> Tensor:
+    def margin(self, x: Tensor, target: Tensor, source: Tensor | None = None) -> Tensor:
         """Lead of the target over the source class, in logits, with shape (B,).
 
         Positive if and only if the image has flipped. Its negative is the class loss of the
-        guidance.
+        guidance. Without a source, the strongest other class takes its place.
         """
         logits = self.logits(x)
-        return _pick(logits, target) - _pick(logits, source)
+        if source is not None:
+            return _pick(logits, target) - _pick(logits, source)
+        others = logits.scatter(1, target.to(logits.device)[:, None], -torch.inf)
+        return _pick(logits, target) - others.amax(dim=1)
 
     def predict(self, x: Tensor) -> Tensor:
         """Predicted classes, int64 with shape (B,)."""
@@ -90,6 +93,12 @@ class PairClassifier(TargetClassifier):
     def __init__(self, network: nn.Module, pair: tuple[int, int], unit: float = 1.0) -> None:
         super().__init__(network, unit)
         self.pair = pair
+
+    def margin(self, x: Tensor, target: Tensor, source: Tensor | None = None) -> Tensor:
+        """See `TargetClassifier.margin`; the source is the pair's other class unless given."""
+        first, second = self.pair
+        other = torch.where(target == first, second, first) if source is None else source
+        return super().margin(x, target, other)
 
     def decide(self, x: Tensor) -> Decision:
         """Prediction among all classes; source and target within the pair."""
@@ -130,7 +139,7 @@ class BinaryClassifier(TargetClassifier):
             "say which column with `index`"
         )
 
-    def margin(self, x: Tensor, target: Tensor, source: Tensor) -> Tensor:
+    def margin(self, x: Tensor, target: Tensor, source: Tensor | None = None) -> Tensor:
         """(2·target - 1)·f with shape (B,); the source is the other class."""
         logit = self.logits(x)
         return torch.where(target > 0, logit, -logit)

@@ -1,7 +1,7 @@
 """Networks as single files: float16 safetensors with everything needed to rebuild them.
 
-The file's metadata holds the architecture's name, its configuration and a card (measured figures,
-command, seed, versions) as JSON. Weights are float16 on disk and float32 in memory.
+The file's metadata is one JSON document: the architecture's name, its configuration and a card
+(measured figures, command, seed, versions). Weights are float16 on disk and float32 in memory.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 def read_card(path: Path) -> dict[str, Any]:
     """The card alone, without the weights."""
     with _opened(path) as file:
-        card: dict[str, Any] = json.loads(_metadata(file, path)["card"])
+        card: dict[str, Any] = _metadata(file, path)["card"]
     return card
 
 
@@ -93,12 +93,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str, dict[str, Any], dict[str,
     with _opened(path) as file:
         metadata = _metadata(file, path)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    return (
-        tensors,
-        metadata["architecture"],
-        json.loads(metadata["config"]),
-        json.loads(metadata["card"]),
-    )
+    return tensors, metadata["architecture"], metadata["config"], metadata["card"]
 
 
 @contextmanager
@@ -112,11 +107,12 @@ def _opened(path: Path) -> Iterator[Any]:
         raise NetworkFileError(f"{path} cannot be read as safetensors: {error}") from error
 
 
-def _metadata(file: Any, path: Path) -> dict[str, str]:
+def _metadata(file: Any, path: Path) -> dict[str, Any]:
     metadata: dict[str, str] = file.metadata() or {}
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise NetworkFileError(f"{path} is not a network file of this package ({FORMAT})")
-    return metadata
+    described: dict[str, Any] = json.loads(metadata[FORMAT])
+    return described
 
 
 def _write(
@@ -126,12 +122,10 @@ def _write(
     config: dict[str, Any],
     card: dict[str, Any],
 ) -> None:
-    metadata = {
-        "format": FORMAT,
-        "architecture": architecture,
-        "config": json.dumps(config, sort_keys=True),
-        "card": json.dumps(card, sort_keys=True),
-    }
+    described = {"architecture": architecture, "config": config, "card": card}
+    # One entry only: safetensors writes several in random order, and equal networks should be
+    # equal files.
+    metadata = {FORMAT: json.dumps(described, sort_keys=True)}
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
