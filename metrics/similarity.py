@@ -8,7 +8,6 @@ import numpy as np
 
 from vcebench.metrics.arrays import ArrayInput, Floats, as_array, as_floats, check_same_shape
 
-_SMALLEST_NORM = 1e-8  # a zero vector then has cosine 0, as in torch
 _CHUNK = 4096
 
 
@@ -19,7 +18,7 @@ def cosine(a: ArrayInput, b: ArrayInput) -> Floats:
         a, b: feature vectors with shape (n, d), any floating type; not necessarily normalised.
 
     Returns:
-        (n,) float64 in [-1, 1].
+        (n,) float64 in [-1, 1]; 0 for a zero vector, as in torch.
 
     Raises:
         ValueError: shapes differ, or NaN or infinity among the features.
@@ -29,12 +28,13 @@ def cosine(a: ArrayInput, b: ArrayInput) -> Floats:
     """
     first, second = as_array(a), as_array(b)
     check_same_shape(first, second, "feature arrays")
-    result = np.empty(len(first))
+    result = np.zeros(len(first))
     for start in range(0, len(first), _CHUNK):
         part = slice(start, start + _CHUNK)
         x, y = as_floats(first[part], "features", 2), as_floats(second[part], "features", 2)
         norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-        result[part] = np.einsum("nd,nd->n", x, y) / norms.clip(min=_SMALLEST_NORM)
+        products = np.einsum("nd,nd->n", x, y)
+        np.divide(products, norms, out=result[part], where=norms > 0)
     return result.clip(-1.0, 1.0)
 
 
