@@ -1,0 +1,239 @@
+"""Recipe of the networks for `synthfaces`; about two hours on two cores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vcebench.data.synthfaces.scm import INDEX, NAMES
+from vcebench.methods.schedule import linear_schedule
+from vcebench.training import augment
+from vcebench.training.diffusion import DiffusionLoss
+from vcebench.training.faces import (
+    DRAWS,
+    DistortionHead,
+    attribute_figures,
+    distorted,
+    faces,
+    people,
+    probabilities,
+    softened,
+    verification_figures,
+    verification_loss,
+)
+from vcebench.training.loop import LoopSettings, Loss
+from vcebench.training.parts import Part, Recipe
+from vcebench.training.supervised import PerceptualTrainer, prior_figures
+
+STEPS, RESPACING = 500, 200
+PEOPLE = 5_000
+
+TEXT = """
+Trained on faces that `vcebench.data.synthfaces` draws; no photograph of a person was used. Prior,
+classifiers, perceptual and representation networks saw the split `train`; the oracle and the
+identity embedder have people of their own. Weights are float16 on disk, float32 in memory; all
+figures are measured on the split `test` (2,000 faces) after that round trip. These networks exist
+to exercise the benchmark; they say nothing about real faces.
+"""
+
+
+def recipe() -> Recipe:
+    """The parts, in the order of their use."""
+    parts = (
+        _prior(),
+        _classifier("smile", "Smiling", seed=121),
+        _classifier("age", "Young", seed=122),
+        _perceptual(),
+        _representation(),
+        _oracle(),
+        _identity(),
+    )
+    return Recipe("synthfaces", TEXT, parts)
+
+
+def _prior() -> Part:
+    def open_data() -> Loss:
+        images, _ = faces("train")
+        diffusion = DiffusionLoss(STEPS, focus=160, share=0.8, bf16=True)
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, _ = augment.draw(images, 16, generator)
+            return diffusion(network, x, generator)
+
+        return loss
+
+    def measure(network: nn.Module) -> dict[str, Any]:
+        images, _ = faces("test")
+        return dict(prior_figures(network, linear_schedule(STEPS, RESPACING), images[:500]))
+
+    return Part(
+        name="prior",
+        title="ADM U-Net, synthfaces",
+        summary="Diffusion prior: noise and learned variance, linear schedule of 500 steps.",
+        architecture="unet",
+        config={
+            "model_channels": 32,
+            "channel_mult": (1, 1, 2, 3),
+            "num_res_blocks": 1,
+            "attention_factors": (8,),
+            "num_heads": 3,
+            "resblock_updown": False,
+        },
+        settings=LoopSettings(steps=5000, seed=111, learning_rate=1e-3, ema=0.999),
+        loss=open_data,
+        measure=measure,
+        facts={"schedule": {"name": "linear", "steps": STEPS, "respacing": RESPACING}},
+    )
+
+
+def _classifier(task: str, attribute: str, seed: int) -> Part:
+    column = INDEX[attribute]
+
+    def open_data() -> Loss:
+        images, attributes = faces("train")
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            logits = network(softened(x, generator))[:, 0]
+            return F.binary_cross_entropy_with_logits(logits, attributes[chosen, column])
+
+        return loss
+
+    def measure(network: nn.Module) -> dict[str, Any]:
+        figures = {}
+        for split in ("test", "val"):
+            images, attributes = faces(split)
+            right = (probabilities(network, images)[:, 0] > 0.5) == attributes[:, column].bool()
+            figures[f"{split}_accuracy"] = float(right.float().mean())
+        return figures
+
+    return Part(
+        name=f"classifier-{task}",
+        title=f"{attribute} CNN, synthfaces",
+        summary=(
+            f"The classifier that is explained in the task {task}: one logit for {attribute}, "
+            "average pooling, trained under noise and blur so that its gradient is smooth."
+        ),
+        architecture="smooth-classifier",
+        config={"outputs": 1, "widths": (16, 32, 48, 64)},
+        settings=LoopSettings(steps=3000, seed=seed, learning_rate=2e-3, ema=0.998),
+        loss=open_data,
+        measure=measure,
+        facts={"unit": 1.0},
+    )
+
+
+def _perceptual() -> Part:
+    def open_data() -> Loss:
+        images, attributes = faces("train")
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            logits, picture = network(augment.noise(x, 0.3, generator))
+            attribute_loss = F.binary_cross_entropy_with_logits(logits, attributes[chosen])
+            return attribute_loss + 5 * F.mse_loss(picture, x)
+
+        return loss
+
+    return Part(
+        name="perceptual",
+        title="perceptual CNN, synthfaces",
+        summary="Features of the perceptual loss: two convolutions at each of two scales.",
+        architecture="perceptual-features",
+        config={"widths": (16, 32)},
+        settings=LoopSettings(steps=1500, seed=141, learning_rate=2e-3, ema=0.995),
+        loss=open_data,
+        wrap=lambda network: PerceptualTrainer(network, len(NAMES)),
+        facts={"unit": 1.0},
+    )
+
+
+def _representation() -> Part:
+    widths = (16, 32, 64, 96)
+
+    def open_data() -> Loss:
+        images, attributes = faces("train")
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            x, amount = distorted(x, generator)
+            logits, guess = network(x)
+            attribute_loss = F.binary_cross_entropy_with_logits(logits, attributes[chosen])
+            return attribute_loss + 5 * F.mse_loss(guess, amount)
+
+        return loss
+
+    return Part(
+        name="representation",
+        title="attribute and distortion network, synthfaces",
+        summary=(
+            "Features for Fréchet distances and S3: trained to tell all attributes and how "
+            "strongly an image was blurred and noised."
+        ),
+        architecture="residual-encoder",
+        config={"outputs": len(NAMES), "widths": widths, "blocks": 1},
+        settings=LoopSettings(steps=3000, seed=151, learning_rate=2e-3, ema=0.998),
+        loss=open_data,
+        measure=attribute_figures,
+        wrap=lambda network: DistortionHead(network, widths[-1]),
+    )
+
+
+def _oracle() -> Part:
+    def open_data() -> Loss:
+        images, attributes = faces("oracle")
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            x = augment.noise(augment.shift(x, 2, generator), 0.1, generator)
+            return F.binary_cross_entropy_with_logits(network(x), attributes[chosen])
+
+        return loss
+
+    return Part(
+        name="oracle",
+        title="attribute oracle, synthfaces",
+        summary=(
+            "Judges all attributes and the patch, independently of the classifiers: other "
+            "architecture, other seed, other people."
+        ),
+        architecture="residual-encoder",
+        config={"outputs": len(NAMES), "widths": (16, 32, 64, 128), "blocks": 1},
+        settings=LoopSettings(steps=4000, seed=161, learning_rate=2e-3, ema=0.998),
+        loss=open_data,
+        measure=attribute_figures,
+        facts={"attributes": list(NAMES)},
+    )
+
+
+def _identity() -> Part:
+    batch = 24
+
+    def open_data() -> Loss:
+        pictures = people("embedder", PEOPLE)
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            chosen = torch.randperm(PEOPLE, generator=generator)[:batch]
+            draws = torch.rand(batch, DRAWS, generator=generator).argsort(dim=1)[:, :2]
+            pair = torch.cat([pictures[chosen, draws[:, 0]], pictures[chosen, draws[:, 1]]])
+            x = augment.noise(augment.to_network(pair), 0.1, generator)
+            return verification_loss(network(x), batch)
+
+        return loss
+
+    return Part(
+        name="identity",
+        title="identity embedder, synthfaces",
+        summary=(
+            "Embeds faces so that two pictures of one person, with other attributes and nuisance, "
+            "have a cosine above 0.5, and those of two people one below."
+        ),
+        architecture="residual-encoder",
+        config={"outputs": 64, "widths": (16, 32, 64, 128), "blocks": 1},
+        settings=LoopSettings(steps=3000, seed=171, learning_rate=2e-3, ema=0.998),
+        loss=open_data,
+        measure=verification_figures,
+    )
