@@ -1,0 +1,119 @@
+"""Images between disk and networks: uint8 in files, float32 in [-1, 1] in networks."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+ImageFormat = Literal["png", "jpeg"]
+
+
+def dequantise(image: Tensor) -> Tensor:
+    """uint8 of any shape to float32 in [-1, 1]: u/127.5 - 1."""
+    return image.float() / 127.5 - 1.0
+
+
+def quantise(image: Tensor) -> Tensor:
+    """Float in [-1, 1] of any shape to uint8, rounded to the nearest level and clamped."""
+    return ((image + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def truncate(image: Tensor) -> Tensor:
+    """Float in [-1, 1] to uint8 as the authors' scripts do: levels are cut off, not rounded."""
+    return ((image + 1.0) * 127.5).clamp(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How counterfactuals become files.
+
+    name: "png", or "jpeg" as the authors' scripts save (quality 75, levels truncated).
+    """
+
+    name: ImageFormat = "png"
+
+    @property
+    def suffix(self) -> str:
+        """File name ending, with the dot."""
+        return ".jpg" if self.name == "jpeg" else ".png"
+
+    def quantise(self, image: Tensor) -> Tensor:
+        """Float in [-1, 1] to the uint8 levels that are handed to the encoder."""
+        return truncate(image) if self.name == "jpeg" else quantise(image)
+
+    def encode(self, image: Tensor) -> bytes:
+        """File content of a uint8 image with shape (3, H, W)."""
+        buffer = io.BytesIO()
+        picture = to_pil(image)
+        if self.name == "jpeg":
+            picture.save(buffer, "JPEG")  # Pillow's default quality is 75
+        else:
+            picture.save(buffer, "PNG", compress_level=6)
+        return buffer.getvalue()
+
+    def stored(self, image: Tensor) -> Tensor:
+        """What a reader of the file will see: uint8 (3, H, W), the input itself for PNG."""
+        return decode(self.encode(image)) if self.name == "jpeg" else image
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """uint8 (3, H, W) as a Pillow image."""
+    return Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()), "RGB")
+
+
+def decode(content: bytes) -> Tensor:
+    """Content of an image file as uint8 with shape (3, H, W)."""
+    with Image.open(io.BytesIO(content)) as picture:
+        pixels = np.array(picture.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def load_image(path: Path) -> Tensor:
+    """An image file as uint8 with shape (3, H, W)."""
+    return decode(path.read_bytes())
+
+
+def encode_masks(mask_z: Tensor | None, mask_x: Tensor | None) -> bytes | None:
+    """Two boolean masks (1, H, W) in one grey PNG: 85 for M^z plus 170 for M^x.
+
+    None if the method has no masks. A missing single mask is everywhere.
+    """
+    known = mask_x if mask_z is None else mask_z
+    if known is None:
+        return None
+    both = [torch.ones_like(known) if mask is None else mask for mask in (mask_z, mask_x)]
+    # Release-compatible masks have a channel each; the picture shows their union.
+    outer, inner = (mask.amax(0).to(torch.uint8).cpu() for mask in both)
+    bits = 85 * outer + 170 * inner
+    buffer = io.BytesIO()
+    Image.fromarray(bits.numpy(), "L").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def load_masks(path: Path) -> tuple[Tensor, Tensor]:
+    """(M^z, M^x), boolean with shape (H, W), of a file that `encode_masks` made."""
+    with Image.open(path) as picture:
+        bits = torch.from_numpy(np.array(picture)) // 85
+    return (bits & 1).bool(), (bits & 2).bool()
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk, then rename it into place."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

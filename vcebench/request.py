@@ -1,0 +1,108 @@
+"""From what a person asked for to a complete configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vcebench.config import RunConfig, Setting, build_config, build_guidance
+from vcebench.data.base import ImageSet
+from vcebench.data.registry import open_dataset
+from vcebench.errors import UserError, user_errors
+from vcebench.methods.registry import METHODS, method
+from vcebench.methods.sampler import Method
+from vcebench.presets import preset
+
+SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
+"""Settings of methods that have command-line options of their own."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for; None stands for the preset's value or the default.
+
+    settings: overrides of the method's settings; an unknown one is an error.
+    guidance: overrides of `GuidanceConfig`.
+    limit: number of images; 0 means all of the split.
+    data_root: folder of a data set that does not ship with the package.
+    """
+
+    method: str
+    dataset: str
+    task: str | None = None
+    split: str = "test"
+    limit: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    device: str = "auto"
+    settings: dict[str, Setting] = field(default_factory=dict)
+    guidance: dict[str, Any] = field(default_factory=dict)
+    precision: str = "exact"
+    image_format: str = "png"
+    trace: int = 0
+    data_root: Path | None = None
+
+
+def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
+    """The complete configuration, and the image set it is about.
+
+    Raises:
+        UserError: an unknown name (nearest ones named) or a value out of bounds, in one line.
+    """
+    with user_errors():
+        method(request.method)  # an unknown method is reported before anything is opened
+        images = open_dataset(request.dataset, request.task, request.split, request.data_root)
+        chosen = preset(images.name, images.task.name)
+        explainer = configured_method(request.method, chosen.settings(), request.settings)
+    if request.limit is not None and request.limit < 0:
+        raise UserError(f"limit is {request.limit}; use a number of images, or 0 for all")
+    limit = chosen.limit if request.limit is None else request.limit
+    guidance = {"class_factor": chosen.class_factor, **request.guidance}
+    batch_size = chosen.batch_size if request.batch_size is None else request.batch_size
+    config = build_config(
+        method=request.method,
+        settings=explainer.settings(),
+        dataset=images.name,
+        task=images.task.name,
+        split=images.split,
+        limit=min(limit or len(images), len(images)),
+        seed=request.seed,
+        batch_size=batch_size,
+        guidance=build_guidance(**guidance),
+        precision=request.precision,
+        image_format=request.image_format,
+        device=resolve_device(request.device),
+        trace=request.trace,
+    )
+    return config, images
+
+
+def configured_method(
+    name: str, defaults: dict[str, Setting], overrides: dict[str, Setting]
+) -> Method:
+    """A method with a preset's values for the settings it has, and a person's own on top."""
+    allowed = METHODS[name].parameters()
+    fitting = {key: value for key, value in defaults.items() if key in allowed}
+    return method(name, **{**fitting, **overrides})
+
+
+def method_of(config: RunConfig) -> Method:
+    """The method of a configuration."""
+    fixed = METHODS[config.method].fixed
+    free = {key: value for key, value in config.settings.items() if key not in fixed}
+    return method(config.method, **free)
+
+
+def resolve_device(name: str) -> str:
+    """ "cpu" or "cuda", from "auto", "cpu" or "cuda"; raises `UserError` if it is not there."""
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise UserError(f"unknown device {name!r}; use auto, cpu or cuda")
+    if name == "cuda" and not available:
+        raise UserError("PyTorch finds no CUDA device here; use --device cpu")
+    return name

@@ -1,0 +1,78 @@
+"""One row per explained image: what was asked, what came out, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_type_hints
+
+import pyarrow as pa  # type: ignore[import-untyped]
+
+Status = Literal["ok", "non-finite"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The result for one image; probabilities and margins use the classifier's unscaled logits.
+
+    Attributes:
+        id, index: stable name, and position in the split.
+        status: "non-finite" if the method returned NaN or infinity in its last try; nothing is
+            stored as counterfactual then, and no metric counts the image.
+        label: true class.
+        prediction: class predicted for the input, over all classes.
+        source, target: class explained, and class asked for.
+        correct: prediction equals label.
+        flipped: the stored counterfactual is classified as the target (target against source).
+        flipped_float: the same before quantisation.
+        top1: the target wins among all classes on the stored counterfactual.
+        lambda_class: λ_c of the last try.
+        tries: number of tries.
+        nfe: evaluations of the prior, all tries together.
+        seconds: share of the run's wall time, all tries together.
+        margin_input, margin: logit of the target against the source, before and after.
+        target_probability_input, target_probability: probability of the target, likewise.
+    """
+
+    id: str
+    index: int
+    status: str
+    label: int
+    prediction: int
+    source: int
+    target: int
+    correct: bool
+    flipped: bool
+    flipped_float: bool
+    top1: bool
+    lambda_class: float
+    tries: int
+    nfe: int
+    seconds: float
+    margin_input: float
+    margin: float
+    target_probability_input: float
+    target_probability: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether there is a counterfactual."""
+        return self.status == "ok"
+
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Row).items()])
+
+
+def to_table(rows: Iterable[Row]) -> pa.Table:
+    """Rows as an Arrow table."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+
+
+def from_table(table: pa.Table) -> list[Row]:
+    """The rows of an Arrow table. Raises ValueError if a column is missing."""
+    names = [field.name for field in fields(Row)]
+    missing = set(names) - set(table.column_names)
+    if missing:
+        raise ValueError(f"columns {', '.join(sorted(missing))} are missing")
+    return [Row(**values) for values in table.select(names).to_pylist()]

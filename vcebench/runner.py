@@ -1,0 +1,225 @@
+"""A run: plan, full batches with retries, commits, and what is said when it ends early."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from vcebench import profiling
+from vcebench.assemble import network_facts, networks_of, worker_of
+from vcebench.config import PROTOCOL, RunConfig
+from vcebench.data.base import HasTruth, ImageSet
+from vcebench.engines import Engine
+from vcebench.engines.local import LocalEngine
+from vcebench.errors import StoppedError, UserError, one_line
+from vcebench.images import Codec
+from vcebench.ladder import Item, Ladder, Try
+from vcebench.methods.errors import MethodError
+from vcebench.precision import precision_flags
+from vcebench.progress import Progress
+from vcebench.rows import Row
+from vcebench.runfolder import RunFolder
+from vcebench.store import Finished, RunStore, open_store
+from vcebench.worker import Outcome
+
+LARGEST_SIDE = 4096
+
+
+@dataclass
+class Cost:
+    """What the tries of one image have cost so far."""
+
+    tries: int = 0
+    nfe: int = 0
+    seconds: float = 0.0
+
+
+def run(
+    config: RunConfig,
+    images: ImageSet,
+    output: Path,
+    threads: int | None = None,
+    progress: Callable[[RunConfig], Progress] = Progress,
+) -> RunFolder:
+    """Make a run, or continue one; returns its folder.
+
+    Args:
+        config: the complete configuration.
+        images: the image set it is about.
+        output: the run folder.
+        threads: batches at a time on a CPU.
+        progress: makes what shows the progress.
+
+    Raises:
+        UserError: something about the request is not usable; nothing was lost.
+        StoppedError: interrupted; the same call continues.
+    """
+    bundle = networks_of(config)
+    worker = worker_of(config, bundle)
+    started = time.perf_counter()
+    with open_store(output, _manifest(config, network_facts(bundle))) as store:
+        if len(store.finished) >= config.limit:
+            return store.folder
+        sitting = _sitting(worker.device, threads)
+        store.update(status="running")
+        profiling.reset_peak_memory(worker.device)
+        with precision_flags(config.precision), progress(config) as shown:
+            shown.start(store.finished.values(), config.limit)
+            engine = LocalEngine(worker, threads, shown.step)
+            with _interruptible(store, config):
+                try:
+                    ladder = Ladder(
+                        pending(config, images, store.finished),
+                        config.guidance.lambda_class,
+                        config.batch_size,
+                    )
+                    drive(ladder, engine, images, store, shown, Codec(config.image_format))
+                finally:
+                    engine.close()
+                    _note(store, sitting, worker.device, time.perf_counter() - started)
+        store.update(status="finished")
+        return store.folder
+
+
+def drive(
+    ladder: Ladder,
+    engine: Engine,
+    images: ImageSet,
+    store: RunStore,
+    shown: Progress,
+    codec: Codec,
+) -> None:
+    """Keep the engine busy until the ladder is empty; commit images as they become final."""
+    costs: dict[str, Cost] = {}
+    while True:
+        while engine.free and (batch := ladder.next_batch()):
+            engine.submit(batch)
+        if not engine.busy:
+            return
+        done = engine.collect()
+        finished = []
+        for attempt, outcome in zip(done.tries, done.outcomes, strict=True):
+            cost = costs.setdefault(attempt.item.id, Cost())
+            cost.tries += 1
+            cost.nfe += outcome.nfe
+            cost.seconds += done.seconds / len(done.tries)
+            if ladder.report(attempt, outcome.flipped):
+                row = _row(attempt, outcome, costs.pop(attempt.item.id))
+                finished.append(Finished(row, _files(row, outcome, images)))
+        store.commit(finished)
+        shown.finished(len(done.tries), [result.row for result in finished])
+
+
+def pending(config: RunConfig, images: ImageSet, finished: Any) -> Iterator[Item]:
+    """The images of a run that have no row yet, opened one by one."""
+    for index in range(config.limit):
+        example = images[index]
+        if example.id in finished:
+            continue
+        check_image(example.image, example.id)
+        yield Item(example.id, index, example.image, example.label, traced=index < config.trace)
+
+
+def check_image(image: torch.Tensor, name: str) -> None:
+    """Refuse what is not a uint8 image with shape (3, H, W)."""
+    shape = tuple(image.shape)
+    if image.dtype != torch.uint8 or len(shape) != 3 or shape[0] != 3:
+        raise UserError(
+            f"image {name} is {image.dtype} with shape {shape}; give uint8 with shape (3, H, W)"
+        )
+    if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
+        raise UserError(f"image {name} has {shape[1]}x{shape[2]} pixels; resize it")
+
+
+def _row(attempt: Try, outcome: Outcome, cost: Cost) -> Row:
+    item = attempt.item
+    return Row(
+        id=item.id,
+        index=item.index,
+        status="ok" if outcome.finite else "non-finite",
+        label=item.label,
+        prediction=outcome.prediction,
+        source=outcome.source,
+        target=outcome.target,
+        correct=outcome.prediction == item.label,
+        flipped=outcome.flipped,
+        flipped_float=outcome.flipped_float,
+        top1=outcome.top1,
+        lambda_class=attempt.lambda_class,
+        tries=cost.tries,
+        nfe=cost.nfe,
+        seconds=cost.seconds,
+        margin_input=outcome.margin_input,
+        margin=outcome.margin,
+        target_probability_input=outcome.target_probability_input,
+        target_probability=outcome.target_probability,
+    )
+
+
+def _files(row: Row, outcome: Outcome, images: ImageSet) -> dict[str, bytes]:
+    files = dict(outcome.files)
+    if outcome.trace:
+        files[f"trace/{row.id}.safetensors"] = safetensors.torch.save(outcome.trace)
+    if row.finite and isinstance(images, HasTruth):
+        truth = images.truth(row.index, row.target).counterfactual
+        files[f"truths/{row.id}.png"] = Codec().encode(truth)
+    return files
+
+
+def _manifest(config: RunConfig, networks: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "protocol": PROTOCOL,
+        "status": "running",
+        "config": config.model_dump(mode="json"),
+        "config_hash": config.digest(),
+        "networks": networks,
+        "sittings": [],
+    }
+
+
+def _sitting(device: torch.device, threads: int | None) -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["vcebench", *sys.argv[1:]]),
+        "versions": profiling.versions(),
+        "git_commit": profiling.git_commit(),
+        "device": profiling.device_name(device),
+        "threads": threads or torch.get_num_threads(),
+    }
+
+
+def _note(store: RunStore, sitting: dict[str, Any], device: torch.device, seconds: float) -> None:
+    """Add a sitting to the manifest."""
+    peak, counted = profiling.peak_memory(device)
+    done = sitting | {
+        "seconds": round(seconds, 3),
+        "images": len(store.finished),
+        "peak_memory_mib": round(peak, 1),
+        "peak_memory_of": counted,
+    }
+    store.update(sittings=[*store.manifest["sittings"], done])
+
+
+@contextmanager
+def _interruptible(store: RunStore, config: RunConfig) -> Iterator[None]:
+    """Say how to go on when a run is interrupted; what was committed stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        store.update(status="interrupted")
+        raise StoppedError(
+            f"stopped after {len(store.finished)} of {config.limit} images; "
+            "the same command continues"
+        ) from None
+    except MethodError as error:
+        raise UserError(one_line(error)) from error
