@@ -37,7 +37,6 @@ class Canvas:
     x, y: picture coordinates in [-1, 1].
     u, v: face coordinates of the head's outline; uf: u turned by the yaw, for inner features.
     pixel: size of a pixel in head units, shape (B, 1, 1).
-    light: coverage-independent shading factor of the skin, shape (B, 3, H, W), once known.
     """
 
     factors: Factors

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vcebench.data.base import Example, Task, Truth
+from vcebench.data.registry import UnknownNameError
 from vcebench.data.synthfaces.canvas import SIZE
 from vcebench.data.synthfaces.factors import Factors, draw
 from vcebench.data.synthfaces.render import render
@@ -54,7 +55,8 @@ class SynthFaces:
     root: not used, there are no files.
     seed: another seed gives another world of people.
 
-    Raises ValueError for an unknown task or split.
+    Raises `UnknownNameError` (a ValueError) for an unknown task or split, ValueError for a task
+    without an attribute of this set.
     """
 
     name = "synthfaces"
@@ -71,12 +73,12 @@ class SynthFaces:
     ) -> None:
         if isinstance(task, str):
             if task not in TASKS:
-                raise ValueError(f"synthfaces has no task {task!r}; it has {', '.join(TASKS)}")
+                raise UnknownNameError(f"task of {self.name}", task, TASKS)
             task = TASKS[task]
         if task.attribute not in INDEX:
             raise ValueError(f"task {task.name!r} asks for no attribute of synthfaces")
         if split not in SPLITS:
-            raise ValueError(f"synthfaces has no split {split!r}; it has {', '.join(SPLITS)}")
+            raise UnknownNameError(f"split of {self.name}", split, SPLITS)
         self.task = task
         self.split = split
         self.seed = seed

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.synthfaces.anatomy import eye_line, eye_spacing
 from vcebench.data.synthfaces.canvas import Array, Canvas, bump, colour, ease, gradient, window
 
 _IRIS = (
     (0.20, 0.12, 0.08), (0.34, 0.21, 0.11), (0.40, 0.36, 0.18), (0.30, 0.42, 0.30),
     (0.34, 0.48, 0.58), (0.40, 0.56, 0.72),
 )  # fmt: skip
-
-
-def eye_line(c: Canvas) -> Array:
-    """Height v of the eyes' centres."""
-    return c.span("eye_height", -0.10, -0.06) + c.span("pitch", -0.02, 0.02)
-
-
-def eye_spacing(c: Canvas) -> Array:
-    """Distance u of an eye's centre from the middle."""
-    return c.span("eye_spacing", 0.205, 0.26)
 
 
 def draw_eyes(c: Canvas, shading: Array) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.synthfaces.anatomy import face_width
 from vcebench.data.synthfaces.canvas import Array, Canvas, bump, colour, ease, thing_colour, window
 
 _COLOURS = {
@@ -55,7 +56,7 @@ def _length(c: Canvas) -> Array:
 def _outer(c: Canvas) -> Array:
     """Distance to the outline of the hair on the skull."""
     volume = c.span("hair_volume", 0.05, 0.14)
-    width = c.span("face_width", 0.475, 0.55) * c.pick("Male", 1.02, 0.985) + volume * 0.75
+    width = face_width(c) * c.pick("Male", 1.02, 0.985) + volume * 0.75
     height = 0.80 + volume
     a, b = c.u / width, np.minimum(c.v, 0.0) / height
     a2, b2 = a * a, b * b
@@ -84,7 +85,7 @@ def draw_hair_front(c: Canvas, hair: Array, streaks: Array) -> None:
     part = c.span("hair_part", -0.22, 0.22)
     hairline = c.span("hairline", -0.56, -0.47)
     # The face shows through a window, round below and higher at the parting.
-    wide = c.span("face_width", 0.475, 0.55) * 0.93
+    wide = face_width(c) * 0.93
     a = c.u / wide
     edge = hairline + 0.30 * (a * a) ** 1.5 - 0.05 * bump(c.u - part, c.u * 0, 0.16, 1.0)
     above = c.v - edge - 0.010 * streaks
@@ -119,7 +120,7 @@ def draw_hat(c: Canvas) -> None:
     on = c.has("Wearing_Hat")
     base = thing_colour(c.raw("hat_hue"), c.span("hat_tone", 0.15, 0.85), 1.0)
     brimmed = (c.raw("hat_style") > 0.5).astype(np.float32)
-    width = c.span("face_width", 0.475, 0.55) + 0.075 + c.span("hair_volume", 0.0, 0.05)
+    width = face_width(c) + 0.075 + c.span("hair_volume", 0.0, 0.05)
     top = c.span("hat_height", 0.90, 1.0)
     bottom = -0.40 + 0.16 * c.u * c.u
     a, b = c.u / width, np.minimum(c.v + 0.25, 0) / (top - 0.25)

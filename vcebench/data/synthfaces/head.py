@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.synthfaces.anatomy import (
+    eye_line,
+    eye_spacing,
+    face_width,
+    mouth_height,
+    nose_end,
+    nose_width,
+)
 from vcebench.data.synthfaces.canvas import SIZE, Array, Canvas, bump, colour, ease, gradient
 
 _SKIN = (
@@ -21,7 +29,7 @@ def skin_colour(c: Canvas) -> Array:
 
 def head_distance(c: Canvas) -> tuple[Array, Array]:
     """Signed distance to the head's outline, and the squared radius (1 on the outline)."""
-    width = c.span("face_width", 0.475, 0.55) * c.pick("Male", 1.02, 0.985)
+    width = face_width(c) * c.pick("Male", 1.02, 0.985)
     square = c.span("jaw_square", 0.0, 0.35) + c.pick("Male", 0.25, 0.0)
     taper = c.span("jaw_taper", 0.12, 0.30) * c.pick("Male", 0.65, 1.1)
     low = ease(0.05, 0.75, c.v)
@@ -44,12 +52,12 @@ def relief(c: Canvas, radius2: Array) -> Array:
     """Height of the face towards the viewer, in head units."""
     u, v, side = c.uf, c.v, np.abs(c.uf)
     z = 0.55 * np.sqrt(np.clip(1.04 - 0.92 * radius2, 0.02, 2))
-    spacing, brow = c.span("eye_spacing", 0.205, 0.26), _eye_line(c)
+    spacing, brow = eye_spacing(c), eye_line(c)
     z -= 0.055 * bump(side - spacing, v - brow, 0.13, 0.075)
     z += 0.030 * bump(side - spacing, v - brow + 0.13, 0.17, 0.05)
     z += _nose(c, u, v)
     z += 0.035 * bump(side - 0.30, v - 0.13, 0.12, 0.10)
-    mouth = c.span("mouth_height", 0.35, 0.41)
+    mouth = mouth_height(c)
     z += 0.030 * bump(u, v - mouth, 0.17, 0.09)
     z -= 0.022 * bump(u, v - mouth - 0.125, 0.12, 0.03)
     z += 0.035 * bump(u, v - mouth - 0.20, 0.11, 0.07)
@@ -59,14 +67,10 @@ def relief(c: Canvas, radius2: Array) -> Array:
     return height
 
 
-def _eye_line(c: Canvas) -> Array:
-    return c.span("eye_height", -0.10, -0.06) + c.span("pitch", -0.02, 0.02)
-
-
 def _nose(c: Canvas, u: Array, v: Array) -> Array:
     """Bridge, tip and wings."""
-    end = c.span("nose_length", 0.13, 0.20) + c.span("pitch", -0.01, 0.01)
-    wide = c.span("nose_width", 0.075, 0.115) * c.pick("Male", 1.06, 0.97)
+    end = nose_end(c)
+    wide = nose_width(c)
     ramp = ease(-0.25, end, v) * (1 - ease(end + 0.01, end + 0.07, v))
     bridge = c.span("nose_bridge", 0.06, 0.11) * ramp * bump(u, v * 0, wide * 0.75, 1.0)
     tip = c.span("nose_tip", 0.035, 0.06) * bump(u, v - end + 0.015, wide * 0.75, 0.05)
@@ -96,7 +100,7 @@ def draw_skin(c: Canvas, skin: Array) -> tuple[Array, Array]:
 
 
 def _draw_ears(c: Canvas, skin: Array) -> None:
-    width = c.span("face_width", 0.475, 0.55)
+    width = face_width(c)
     size = c.span("ear_size", 0.8, 1.15)
     a, b = (np.abs(c.u) - width) / (0.075 * size), (c.v - 0.02) / (0.145 * size)
     radius2 = a * a + b * b
@@ -159,8 +163,8 @@ def draw_age(c: Canvas, inside: Array, blotches: Array) -> None:
     dark += 0.36 * bump(fold, v - 0.27, 0.022, 0.12)
     jowl = side - 0.255 - 0.10 * (v - 0.48)
     dark += 0.26 * bump(jowl, v - 0.50, 0.024, 0.075)
-    eye = _eye_line(c)
-    spacing = c.span("eye_spacing", 0.205, 0.26)
+    eye = eye_line(c)
+    spacing = eye_spacing(c)
     t = (side - spacing) / 0.12
     bag = v - eye - 0.115 + 0.045 * t * t
     dark += 0.34 * bump(bag, (side - spacing), 0.020, 0.10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.synthfaces.anatomy import mouth_height, nose_end, nose_width
 from vcebench.data.synthfaces.canvas import Array, Canvas, bump, colour, ease, gradient, window
 
 
@@ -11,8 +12,8 @@ def draw_nose(c: Canvas) -> None:
     """Nostrils and the shadow under the tip; the relief has drawn the rest."""
     c = c.window(window(28, 50))
     side = np.abs(c.uf)
-    end = c.span("nose_length", 0.13, 0.20) + c.span("pitch", -0.01, 0.01)
-    wide = c.span("nose_width", 0.075, 0.115) * c.pick("Male", 1.06, 0.97)
+    end = nose_end(c)
+    wide = nose_width(c)
     c.shade(1 - 0.26 * bump(c.uf, c.v - end - 0.050, wide * 1.05, 0.026))
     c.shade(1 - 0.58 * bump(side - wide * 0.56, c.v - end - 0.030, 0.026, 0.017))
     wing = side - wide * 1.28
@@ -31,7 +32,7 @@ def draw_mouth(c: Canvas, skin: Array, shading: Array) -> None:
     t2 = np.minimum(t * t, 1.6)
     arc = np.clip(1 - t2, 0, 1)
     bend = 0.105 * smile + frown
-    line = c.span("mouth_height", 0.35, 0.41) + c.span("pitch", -0.008, 0.008)
+    line = mouth_height(c) + c.span("pitch", -0.008, 0.008)
     line = line + bend * (0.45 - t2)
     opened = c.has("Mouth_Slightly_Open")
     gap = opened * (c.span("mouth_gap", 0.052, 0.075) + 0.030 * smile) * arc**0.6
@@ -80,7 +81,7 @@ def draw_beard(c: Canvas, hair: Array, inside: Array, grain: Array) -> None:
     c = c.window(where)
     skin, grain = inside[..., *where], grain[..., *where]
     side = np.abs(c.uf)
-    mouth = c.span("mouth_height", 0.35, 0.41)
+    mouth = mouth_height(c)
     full = (c.raw("beard_cut") > 0.35).astype(np.float32)
     cheeks = ease(-0.02, 0.05, c.v - (mouth + 0.10 - 0.75 * np.clip(side - 0.22, 0, 0.3)))
     chin = c.cover(np.maximum(side - 0.25, mouth - 0.105 - c.v), 2.5)
