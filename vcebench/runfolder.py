@@ -7,6 +7,7 @@ trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.par
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class RunFolder:
             rows.update((row.id, row) for row in found)
         return sorted(rows.values(), key=lambda row: row.index)
 
-    def images(self, kind: str, rows: list[Row]) -> Tensor:
+    def images(self, kind: str, rows: Sequence[Row]) -> Tensor:
         """Stored images of some rows, uint8 with shape (n, 3, H, W)."""
         suffix = ".png" if kind == "truths" else self.codec().suffix
         paths = [self.path / kind / f"{row.id}{suffix}" for row in rows]

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from vcebench import profiling
-from vcebench.assemble import network_facts, networks_of, worker_of
+from vcebench.assemble import network_facts, worker_of
 from vcebench.config import PROTOCOL, RunConfig
 from vcebench.data.base import HasTruth, ImageSet
 from vcebench.engines import Engine
@@ -24,6 +24,7 @@ from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.images import Codec
 from vcebench.ladder import Item, Ladder, Try
 from vcebench.methods.errors import MethodError
+from vcebench.models.bundle import Bundle
 from vcebench.precision import precision_flags
 from vcebench.progress import Progress
 from vcebench.rows import Row
@@ -47,6 +48,7 @@ def run(
     config: RunConfig,
     images: ImageSet,
     output: Path,
+    bundle: Bundle,
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
 ) -> RunFolder:
@@ -56,6 +58,7 @@ def run(
         config: the complete configuration.
         images: the image set it is about.
         output: the run folder.
+        bundle: the networks of its task, on its device.
         threads: batches at a time on a CPU.
         progress: makes what shows the progress.
 
@@ -63,7 +66,6 @@ def run(
         UserError: something about the request is not usable; nothing was lost.
         StoppedError: interrupted; the same call continues.
     """
-    bundle = networks_of(config)
     worker = worker_of(config, bundle)
     started = time.perf_counter()
     with open_store(output, _manifest(config, network_facts(bundle))) as store:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vcebench import runner
+from vcebench import runner, session
 from vcebench.methods.prior import Prior
 from vcebench.methods.schedule import linear_schedule
 from vcebench.models.bundle import Bundle
@@ -64,7 +64,7 @@ def tiny_bundle() -> Bundle:
 def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
     """The tiny networks, used by every run of the test."""
     networks = tiny_bundle()
-    monkeypatch.setattr(runner, "networks_of", lambda config: networks)
+    monkeypatch.setattr(session, "networks_of", lambda config: networks)
     return networks
 
 
@@ -76,6 +76,6 @@ def tiny_run(bundle: Bundle, tmp_path: Path) -> Callable[..., RunFolder]:
         settings = {"tau": 2, **values.pop("settings", {})}
         asked = {"method": "maskdime", "limit": 5, "batch_size": 2, **values}
         config, images = resolve(Request(dataset="digits", settings=settings, **asked))
-        return runner.run(config, images, tmp_path / folder, threads)
+        return runner.run(config, images, tmp_path / folder, bundle, threads)
 
     return make

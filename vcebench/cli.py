@@ -1,0 +1,95 @@
+"""The command line. stdout is for results, stderr for people; errors are one line and exit code 2.
+
+Nothing heavy is imported here: commands import the harness when they run.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+import vcebench
+from vcebench.commands import data, listing, run
+from vcebench.errors import StoppedError, UserError, one_line
+
+USAGE = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="vcebench",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"vcebench {vcebench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Benchmark visual counterfactual explanations.
+
+    The main job: `vcebench run --method maskdime --dataset digits`
+    """
+
+
+app.command()(run.run)
+app.command()(run.evaluate)
+app.command("list")(listing.list_)
+app.command()(data.train)
+app.command()(data.show)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0, 2 for a bad request, 130 when interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(args=arguments, prog_name="vcebench", standalone_mode=False)
+    except UserError as error:
+        return _fail(one_line(error), USAGE)
+    except StoppedError as error:
+        return _fail(one_line(error), INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped", INTERRUPTED)
+    except Exception as error:
+        # Usage errors are click's, which typer carries inside itself from some version on.
+        say = getattr(error, "format_message", None)
+        if say is None:
+            raise
+        return _fail(f"{say().rstrip('.')}; see vcebench {_command(arguments)}--help", USAGE)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"vcebench: {message}", err=True)
+    return code
+
+
+def _command(arguments: Sequence[str] | None) -> str:
+    """The command among the arguments, with a blank after it; empty if there is none."""
+    given = sys.argv[1:] if arguments is None else arguments
+    first = next(iter(given), "")
+    return f"{first} " if first in ("run", "evaluate", "list", "train", "show") else ""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # A cluster's polite end of a job is handled as Ctrl-C.
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""vcebench run, vcebench evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vcebench.commands.options import (
+    DataRoot,
+    Device,
+    Form,
+    Format,
+    Pictures,
+    Threads,
+    Tier,
+    assignments,
+    numbers,
+    say,
+)
+
+if TYPE_CHECKING:
+    from vcebench.session import Result
+
+_METHOD = "Settings of the method"
+_LOSS = "Guidance"
+_RUN = "How it runs"
+
+Number = float | None
+
+
+def run(
+    method: Annotated[str, typer.Option(help="id of a method: `vcebench list methods`")],
+    dataset: Annotated[str, typer.Option(help="id of a data set: `vcebench list datasets`")],
+    task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
+    split: Annotated[str, typer.Option(help="part of the data set")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="images to explain, 0 for all; embedded sets: 64")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"),
+    ] = None,
+    guidance_scale: Annotated[
+        Number, typer.Option(help="s, factor of the guidance gradient", rich_help_panel=_METHOD)
+    ] = None,
+    top_k: Annotated[
+        Number, typer.Option(help="k, share of pixels in the outer mask", rich_help_panel=_METHOD)
+    ] = None,
+    rho: Annotated[
+        Number, typer.Option(help="ρ, share of those in the inner mask", rich_help_panel=_METHOD)
+    ] = None,
+    tau: Annotated[
+        int | None, typer.Option(help="τ, steps of the reverse loop", rich_help_panel=_METHOD)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="any other setting: `vcebench list methods --format json` shows them",
+            rich_help_panel=_METHOD,
+        ),
+    ] = None,
+    lambda_class: Annotated[
+        str | None,
+        typer.Option(
+            show_default="8,10,15",
+            help="λ_c, tried in turn until an image flips",
+            rich_help_panel=_LOSS,
+        ),
+    ] = None,
+    lambda_perceptual: Annotated[
+        Number, typer.Option(show_default="30", help="λ_p", rich_help_panel=_LOSS)
+    ] = None,
+    lambda_l1: Annotated[
+        Number, typer.Option(show_default="0.05", help="λ_l", rich_help_panel=_LOSS)
+    ] = None,
+    log_probabilities: Annotated[
+        bool, typer.Option(help="guide with -log σ instead of logits", rich_help_panel=_LOSS)
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the noise", rich_help_panel=_RUN)] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="number of seeds; σ_L needs 5", rich_help_panel=_RUN)
+    ] = 1,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="images in a batch", rich_help_panel=_RUN)
+    ] = None,
+    device: Annotated[
+        Device, typer.Option(help="where the networks run", rich_help_panel=_RUN)
+    ] = Device.auto,
+    precision: Annotated[
+        Tier,
+        typer.Option(
+            help="exact: float32; fast: TF32; bf16, fp16: networks under autocast",
+            rich_help_panel=_RUN,
+        ),
+    ] = Tier.exact,
+    threads: Threads = None,
+    image_format: Annotated[
+        Pictures,
+        typer.Option(help="jpeg saves as the authors' scripts do", rich_help_panel=_RUN),
+    ] = Pictures.png,
+    trace: Annotated[
+        int, typer.Option(min=0, help="keep all steps of that many images", rich_help_panel=_RUN)
+    ] = 0,
+    data_root: DataRoot = None,
+    form: Format = Form.github,
+) -> None:
+    """Explain the images of a data set, and print the row of metrics.
+
+    Images, rows and metrics go to a run folder. Interrupted at any moment, the same command
+    continues where it stopped.
+
+    Examples:
+
+      vcebench run --method maskdime --dataset digits
+
+      vcebench run --method maskdime --dataset digits --task 4-9 --limit 32 --top-k 0.05
+
+      vcebench run --method fastdime --dataset digits --seeds 5 --format json > row.json
+    """
+    from vcebench.request import Request, resolve
+    from vcebench.session import run_seeds
+
+    own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
+    loss = {"lambda_perceptual": lambda_perceptual, "lambda_l1": lambda_l1}
+    guidance = {name: value for name, value in loss.items() if value is not None}
+    if lambda_class is not None:
+        guidance["lambda_class"] = numbers(lambda_class, "--lambda-class")  # type: ignore[assignment]
+    request = Request(
+        method=method,
+        dataset=dataset,
+        task=task,
+        split=split,
+        limit=limit,
+        seed=seed,
+        batch_size=batch_size,
+        device=device.value,
+        settings=assignments(settings or [])
+        | {name: value for name, value in own.items() if value is not None},
+        guidance=guidance | {"use_logits": not log_probabilities},
+        precision=precision.value,
+        image_format=image_format.value,
+        trace=trace,
+        data_root=data_root,
+    )
+    config, images = resolve(request)
+    _print(run_seeds(config, images, seeds, output, threads), form)
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="use only the first images; files stay as they are")
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="where the networks run")] = None,
+    threads: Threads = None,
+    form: Format = Form.github,
+) -> None:
+    """Compute all metrics of a run anew, from what its folder holds.
+
+    Examples:
+
+      vcebench evaluate runs/digits-3-8-maskdime-1f0e4f2a
+
+      vcebench evaluate RUN --limit 32 --format csv
+    """
+    from vcebench.request import resolve_device
+    from vcebench.session import measure_again
+
+    where = None if device is None else resolve_device(device.value)
+    _print(measure_again(folder, limit, where, threads), form)
+
+
+def _print(results: list[Result], form: Form) -> None:
+    """Result on stdout, everything else on stderr."""
+    from vcebench.session import CONTACT_SHEET
+    from vcebench.summary import remarks, render
+
+    for line in dict.fromkeys(line for r in results for line in remarks(r.evaluation)):
+        say(line)
+    for result in results:
+        say(f"run folder: {result.folder.path} (pictures: {CONTACT_SHEET})")
+    typer.echo(render([(r.folder, r.evaluation) for r in results], form.value))

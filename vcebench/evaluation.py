@@ -1,0 +1,252 @@
+"""From a stored run folder to its metrics. Only what is stored counts, so anyone can repeat it."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from vcebench.config import PROTOCOL, RunConfig
+from vcebench.data.registry import open_dataset
+from vcebench.errors import UserError
+from vcebench.extraction import Extracted, extract
+from vcebench.metrics import attributes, frechet, kid, similarity, verification
+from vcebench.metrics.populations import populations
+from vcebench.metrics.registry import METRICS
+from vcebench.metrics.result import MetricValue, measure, measured, missing, summarise
+from vcebench.metrics.sfid import split_fid
+from vcebench.models.bundle import Bundle
+from vcebench.rows import Row
+from vcebench.runfolder import RunFolder
+
+
+@runtime_checkable
+class HasAttributes(Protocol):
+    """An image set that knows binary attributes of its examples, for CD's label correlation."""
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def attributes(self, indices: Sequence[int]) -> npt.NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics of one run.
+
+    Attributes:
+        values: one entry per metric of the protocol, missing ones with their reason.
+        images: number of explained images; `non_finite` of them have no counterfactual and are
+            not counted by any metric.
+        float_fr: flip rate before quantisation, in percent; None without images.
+        seconds_per_image: mean share of the wall time; None without images.
+        memory_of: what `peak_memory` counted.
+        protocol: name and version of the definitions.
+        notes: what a reader should know beside the numbers.
+    """
+
+    values: dict[str, MetricValue]
+    images: int
+    non_finite: int
+    float_fr: float | None
+    seconds_per_image: float | None
+    memory_of: str
+    protocol: str = PROTOCOL
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Context:
+    """What the single metrics are computed from."""
+
+    config: RunConfig
+    rows: list[Row]
+    found: Extracted
+    bundle: Bundle
+    flipped: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_]
+    notes: list[str] = field(default_factory=list)
+
+    def per_image(self, id: str, values: Any, role: str | None = None) -> MetricValue:
+        """Mean over the metric's population."""
+        name = self.backbone(role)
+        return summarise(id, values, self.flipped, self.correct, backbone=name)
+
+    def backbone(self, role: str | None) -> str | None:
+        """Readable name of the network in a role."""
+        return None if role is None else self.bundle.backbones.get(role, role)
+
+
+def evaluate(
+    folder: RunFolder,
+    bundle: Bundle,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> Evaluation:
+    """All metrics of a run, from its stored images and rows.
+
+    Args:
+        folder: the run.
+        bundle: networks of its task.
+        limit: use only the first images, in the order of the data set.
+        threads: chunks at a time on a CPU.
+
+    Raises:
+        UserError: nothing is stored, or a stored image cannot be read.
+    """
+    manifest = folder.manifest()
+    rows = folder.rows()[:limit]
+    if not rows:
+        raise UserError(f"{folder.path} holds no finished image; run it first")
+    finite = [row for row in rows if row.finite]
+    values: dict[str, MetricValue] = {}
+    notes: list[str] = []
+    if finite:
+        with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
+            values, notes = _measure(folder, finite, bundle, Path(scratch), threads)
+    memory, memory_of = _peak_memory(manifest)
+    nobody = np.zeros(len(rows), dtype=bool)
+    values["nfe"] = summarise("nfe", [row.nfe for row in rows], nobody, nobody)
+    values["time"] = measured("time", sum(row.seconds for row in rows), n=len(rows))
+    values["peak_memory"] = (
+        missing("peak_memory", "not recorded")
+        if memory is None
+        else measured("peak_memory", memory, n=len(rows))
+    )
+    return Evaluation(
+        values={
+            id: values.get(id) or missing(id, "no image with a finite counterfactual")
+            for id in METRICS
+        },
+        images=len(rows),
+        non_finite=len(rows) - len(finite),
+        float_fr=100 * float(np.mean([r.flipped_float for r in finite])) if finite else None,
+        seconds_per_image=float(np.mean([row.seconds for row in rows])),
+        memory_of=memory_of,
+        protocol=manifest["protocol"],
+        notes=tuple(notes),
+    )
+
+
+def _measure(
+    folder: RunFolder, rows: list[Row], bundle: Bundle, scratch: Path, threads: int | None
+) -> tuple[dict[str, MetricValue], list[str]]:
+    """The metrics that look at images, and notes on them."""
+    config = folder.config()
+    device = next(bundle.classifier.parameters()).device
+    found = extract(folder, rows, bundle, device, scratch, threads)
+    flipped, correct = found.values["margin"] > 0, found.values["correct"]
+    context = _Context(config, rows, found, bundle, flipped, correct)
+    changed = int((flipped != np.array([row.flipped for row in rows])).sum())
+    if changed:
+        context.notes.append(
+            f"{changed} of {len(rows)} images are judged otherwise than when they were made; "
+            "the figures are those of now"
+        )
+    values: dict[str, MetricValue] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for compute in (_flips, _simple, _sets, _identity, _attributes, _truth):
+            values |= compute(context)
+    context.notes += sorted(
+        {str(w.message) for w in caught if issubclass(w.category, frechet.FewImagesWarning)}
+    )
+    values["sigma_l"] = missing("sigma_l", "needs --seeds 5")
+    return values, context.notes
+
+
+def _flips(c: _Context) -> dict[str, MetricValue]:
+    values = {
+        "fr": c.per_image("fr", c.flipped, "classifier"),
+        "oracle_fr": c.per_image("oracle_fr", c.found.values["oracle_fr"], "oracle"),
+        "fr_top1": missing("fr_top1", "only for class pairs"),
+    }
+    if open_dataset(c.config.dataset, c.config.task, c.config.split).task.kind == "pair":
+        values["fr_top1"] = c.per_image("fr_top1", c.found.values["top1"], "classifier")
+    return values
+
+
+def _simple(c: _Context) -> dict[str, MetricValue]:
+    values = {"cout": c.per_image("cout", c.found.values["cout"], "classifier")}
+    originals, counterfactuals = c.found.pairs["representation"]
+    values["s3"] = c.per_image("s3", similarity.s3(originals, counterfactuals), "representation")
+    for id in ("l1", "l1_norm", "l15_norm", "l2_norm"):
+        values[id] = c.per_image(id, c.found.values[id])
+    return values
+
+
+def _sets(c: _Context) -> dict[str, MetricValue]:
+    """Set distances: all originals against the flipped counterfactuals."""
+    x, x_cf = c.found.pairs["representation"]
+    members = populations(c.flipped, c.correct)["flipped"]
+    chosen = np.flatnonzero(members)
+    ids = [row.id for row in c.rows]
+    compute: dict[str, Callable[[], Any]] = {
+        "fid": lambda: frechet.fid(x, x_cf, chosen),
+        "kid": lambda: kid.kid(x, x_cf, chosen),
+        "sfid": lambda: split_fid(ids, x, x_cf, members),
+    }
+    name = c.backbone("representation")
+    return {id: measure(id, f, n=len(chosen), backbone=name) for id, f in compute.items()}
+
+
+def _identity(c: _Context) -> dict[str, MetricValue]:
+    if "identity" not in c.found.pairs:
+        reason = f"{c.config.dataset} has no identities"
+        return {id: missing(id, reason) for id in ("fva", "fs")}
+    cosine = verification.fs(*c.found.pairs["identity"])
+    return {
+        "fs": c.per_image("fs", cosine, "identity"),
+        "fva": c.per_image("fva", verification.verified(cosine), "identity"),
+    }
+
+
+def _attributes(c: _Context) -> dict[str, MetricValue]:
+    if "attributes" not in c.found.pairs:
+        reason = f"the oracle of {c.config.dataset} decides no attributes"
+        return {id: missing(id, reason) for id in ("mnac", "cd")}
+    training = open_dataset(c.config.dataset, c.config.task, "train")
+    if not isinstance(training, HasAttributes):
+        raise UserError(f"{c.config.dataset} has an attribute oracle but no attribute labels")
+    names = training.attribute_names
+    columns = [c.bundle.attributes.index(name) for name in names]
+    before, after = (array[:, columns] for array in c.found.pairs["attributes"])
+    attribute = training.task.attribute
+    query = names.index(attribute) if attribute else -1
+    truth = attributes.label_correlation(
+        training.attributes(range(len(training))).astype(np.int64), query
+    )
+    changed = attributes.changes(before, after)[c.flipped]
+    return {
+        "mnac": c.per_image("mnac", attributes.mnac(before, after), "oracle"),
+        "cd": measure(
+            "cd",
+            lambda: attributes.cd(changed, query, truth),
+            n=len(changed),
+            interval=lambda: attributes.cd_interval(changed, query, truth),
+            backbone=c.backbone("oracle"),
+        ),
+    }
+
+
+def _truth(c: _Context) -> dict[str, MetricValue]:
+    ids = ("gt_iou", "gt_precision", "gt_l1", "off_target")
+    if "gt_iou" not in c.found.values:
+        reason = f"the true counterfactuals of {c.config.dataset} are not known"
+        return {id: missing(id, reason) for id in ids}
+    return {id: c.per_image(id, c.found.values[id]) for id in ids}
+
+
+def _peak_memory(manifest: dict[str, Any]) -> tuple[float | None, str]:
+    """Largest peak of a run's sittings, in MiB, and what was counted."""
+    peaks = [s["peak_memory_mib"] for s in manifest["sittings"] if "peak_memory_mib" in s]
+    kinds = {s.get("peak_memory_of", "") for s in manifest["sittings"]}
+    return (max(peaks) if peaks else None), " or ".join(sorted(kinds))
