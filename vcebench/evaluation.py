@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vcebench.config import PROTOCOL, RunConfig
 from vcebench.data.registry import open_dataset
-from vcebench.errors import UserError
+from vcebench.errors import UserError, one_line
 from vcebench.extraction import Extracted, extract
 from vcebench.metrics import attributes, frechet, kid, similarity, verification
 from vcebench.metrics.populations import populations
@@ -22,6 +22,7 @@ from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measure, measured, missing, summarise
 from vcebench.metrics.sfid import split_fid
 from vcebench.models.bundle import Bundle
+from vcebench.models.classifier import PairClassifier
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
 
@@ -73,12 +74,17 @@ class _Context:
     bundle: Bundle
     flipped: npt.NDArray[np.bool_]
     correct: npt.NDArray[np.bool_]
+    data_root: Path | None = None
     notes: list[str] = field(default_factory=list)
 
     def per_image(self, id: str, values: Any, role: str | None = None) -> MetricValue:
         """Mean over the metric's population."""
         name = self.backbone(role)
         return summarise(id, values, self.flipped, self.correct, backbone=name)
+
+    def absent(self, role: str, otherwise: str) -> str:
+        """Why a role's network is not there."""
+        return self.bundle.missing.get(role, otherwise)
 
     def backbone(self, role: str | None) -> str | None:
         """Readable name of the network in a role."""
@@ -144,7 +150,10 @@ def _measure(
     device = next(bundle.classifier.parameters()).device
     found = extract(folder, rows, bundle, device, scratch, threads)
     flipped, correct = found.values["margin"] > 0, found.values["correct"]
-    context = _Context(config, rows, found, bundle, flipped, correct)
+    root = folder.manifest().get("data_root")
+    context = _Context(
+        config, rows, found, bundle, flipped, correct, data_root=Path(root) if root else None
+    )
     changed = int((flipped != np.array([row.flipped for row in rows])).sum())
     if changed:
         context.notes.append(
@@ -166,18 +175,24 @@ def _measure(
 def _flips(c: _Context) -> dict[str, MetricValue]:
     values = {
         "fr": c.per_image("fr", c.flipped, "classifier"),
-        "oracle_fr": c.per_image("oracle_fr", c.found.values["oracle_fr"], "oracle"),
+        "oracle_fr": missing("oracle_fr", c.absent("oracle", "there is no oracle")),
         "fr_top1": missing("fr_top1", "only for class pairs"),
     }
-    if open_dataset(c.config.dataset, c.config.task, c.config.split).task.kind == "pair":
+    if "oracle_fr" in c.found.values:
+        values["oracle_fr"] = c.per_image("oracle_fr", c.found.values["oracle_fr"], "oracle")
+    if isinstance(c.bundle.classifier, PairClassifier):
         values["fr_top1"] = c.per_image("fr_top1", c.found.values["top1"], "classifier")
     return values
 
 
 def _simple(c: _Context) -> dict[str, MetricValue]:
     values = {"cout": c.per_image("cout", c.found.values["cout"], "classifier")}
-    originals, counterfactuals = c.found.pairs["representation"]
-    values["s3"] = c.per_image("s3", similarity.s3(originals, counterfactuals), "representation")
+    # Embedded sets have one network for set distances and S3, real ones have SimSiam.
+    own = c.bundle.semantic is not None or "semantic" in c.bundle.missing
+    role = "semantic" if own else "representation"
+    values["s3"] = missing("s3", c.absent(role, "there is no representation network"))
+    if role in c.found.pairs:
+        values["s3"] = c.per_image("s3", similarity.s3(*c.found.pairs[role]), role)
     for id in ("l1", "l1_norm", "l15_norm", "l2_norm"):
         values[id] = c.per_image(id, c.found.values[id])
     return values
@@ -185,6 +200,9 @@ def _simple(c: _Context) -> dict[str, MetricValue]:
 
 def _sets(c: _Context) -> dict[str, MetricValue]:
     """Set distances: all originals against the flipped counterfactuals."""
+    if "representation" not in c.found.pairs:
+        reason = c.absent("representation", "there is no representation network")
+        return {id: missing(id, reason) for id in ("fid", "kid", "sfid")}
     x, x_cf = c.found.pairs["representation"]
     members = populations(c.flipped, c.correct)["flipped"]
     chosen = np.flatnonzero(members)
@@ -200,7 +218,7 @@ def _sets(c: _Context) -> dict[str, MetricValue]:
 
 def _identity(c: _Context) -> dict[str, MetricValue]:
     if "identity" not in c.found.pairs:
-        reason = f"{c.config.dataset} has no identities"
+        reason = c.absent("identity", f"{c.config.dataset} has no identities")
         return {id: missing(id, reason) for id in ("fva", "fs")}
     cosine = verification.fs(*c.found.pairs["identity"])
     return {
@@ -211,9 +229,15 @@ def _identity(c: _Context) -> dict[str, MetricValue]:
 
 def _attributes(c: _Context) -> dict[str, MetricValue]:
     if "attributes" not in c.found.pairs:
-        reason = f"the oracle of {c.config.dataset} decides no attributes"
+        reason = c.absent("oracle", f"the oracle of {c.config.dataset} decides no attributes")
         return {id: missing(id, reason) for id in ("mnac", "cd")}
-    training = open_dataset(c.config.dataset, c.config.task, "train")
+    try:
+        training = open_dataset(c.config.dataset, c.config.task, "train", c.data_root)
+    except (ValueError, UserError, OSError) as error:
+        before, after = c.found.pairs["attributes"]
+        mnac = c.per_image("mnac", attributes.mnac(before, after), "oracle")
+        reason = f"needs the attribute labels of the training split: {one_line(error)}"
+        return {"mnac": mnac, "cd": missing("cd", reason)}
     if not isinstance(training, HasAttributes):
         raise UserError(f"{c.config.dataset} has an attribute oracle but no attribute labels")
     names = training.attribute_names

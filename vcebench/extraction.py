@@ -111,14 +111,16 @@ def _read(folder: RunFolder, rows: Sequence[Row], device: torch.device) -> _Pair
 def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     """Everything about one chunk: name → (b,), or "role:x" and "role:x_cf" → (b, d)."""
     classifier, x_cf = bundle.classifier, pair.x_cf
+    labels = torch.tensor([row.label for row in pair.rows], device=x_cf.device)
     found: dict[str, Any] = {
-        "correct": classifier.predict(pair.x)
-        == torch.tensor([r.label for r in pair.rows]).to(x_cf.device),
+        # A label below 0 is an unlabelled image, which every population of correct ones keeps.
+        "correct": (classifier.predict(pair.x) == labels) | (labels < 0),
         "margin": classifier.margin(x_cf, pair.target, pair.source),
         "top1": classifier.predict(x_cf) == pair.target,
-        "oracle_fr": bundle.judge.predict(x_cf) == pair.target,
         "cout": _cout(pair, bundle),
     }
+    if bundle.judge is not None:
+        found["oracle_fr"] = bundle.judge.predict(x_cf) == pair.target
     for id in ("l1", "l1_norm", "l15_norm", "l2_norm"):
         found[id] = getattr(distances, id)(pair.originals, pair.counterfactuals)
     for role, network in _embedders(bundle).items():
@@ -131,11 +133,17 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
 
 def _embedders(bundle: Bundle) -> dict[str, Callable[[Tensor], Tensor]]:
     """Role → network whose outputs are compared between original and counterfactual."""
-    found: dict[str, Callable[[Tensor], Tensor]] = {"representation": bundle.representation}
-    if bundle.identity is not None:
-        found["identity"] = bundle.identity
-    if bundle.attributes:
-        found["attributes"] = lambda x: bundle.oracle(x).sigmoid()
+    networks = {
+        "representation": bundle.representation,
+        "semantic": bundle.semantic,
+        "identity": bundle.identity,
+    }
+    found: dict[str, Callable[[Tensor], Tensor]] = {
+        role: network for role, network in networks.items() if network is not None
+    }
+    oracle = bundle.oracle
+    if oracle is not None and bundle.attributes:
+        found["attributes"] = lambda x: oracle(x).sigmoid()
     return found
 
 

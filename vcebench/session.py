@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vcebench.assemble import networks_of
 from vcebench.config import RunConfig
@@ -153,7 +153,14 @@ def diversity(
     }:
         raise UserError(f"the seeds in {folders[0].path.parent} differ in more than the seed")
     shared = [row for row in rows[0].values() if all(row.id in other for other in rows)][:limit]
+    if bundle.lpips is None and "lpips" in bundle.missing:
+        return missing("sigma_l", bundle.missing["lpips"])
     name = f"LPIPS's formula, unweighted, on {bundle.backbones.get('perceptual', 'perceptual')}"
+    look: Callable[[Tensor], Tensor] = bundle.perceptual
+    distance: Callable[[Tensor, Tensor], Tensor] = feature_distance
+    if bundle.lpips is not None:
+        name = bundle.backbones.get("lpips", "LPIPS")
+        look, distance = nn.Identity(), bundle.lpips
     if not shared:
         return missing("sigma_l", "no image is finite in all seeds", backbone=name)
     device = next(bundle.classifier.parameters()).device
@@ -161,10 +168,10 @@ def diversity(
     for start in range(0, len(shared), _CHUNK):
         chunk = shared[start : start + _CHUNK]
         features = [
-            bundle.perceptual(dequantise(folder.images("counterfactuals", chunk).to(device)))
+            look(dequantise(folder.images("counterfactuals", chunk).to(device)))
             for folder in folders
         ]
-        values += list(sigma_l(pairwise_distances(features, feature_distance), len(folders)))
+        values += list(sigma_l(pairwise_distances(features, distance), len(folders)))
     nobody = [False] * len(values)
     return summarise("sigma_l", values, nobody, nobody, backbone=name)
 

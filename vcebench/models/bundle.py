@@ -1,7 +1,8 @@
-"""All networks that a task of an embedded data set needs, loaded from the package."""
+"""All networks that a task needs: shipped ones from the package, published ones from a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,25 +55,31 @@ class Bundle:
         representation: features of set distances: (B, 3, H, W) → (B, D).
         oracle: independent network: (B, 3, H, W) → logits (B, K).
         judge: the oracle as a classifier of this very task.
+        semantic: features of S3 where they are not the representation's.
+        lpips: distance of two batches of images → (B,), if the published one is there.
         attributes: names of the oracle's logits if it decides attributes, else empty.
         identity: identity embedder (B, 3, H, W) → (B, D), if the data set has identities.
         class_unit, perceptual_unit: guidance units, calibrated on `val`.
         hashes: role → SHA-256 of the file.
         backbones: role → readable name, for tables.
+        missing: role → why the network is not there (roles that only metrics need).
     """
 
     prior: Prior
     classifier: TargetClassifier
     perceptual: nn.Module
-    representation: nn.Module
-    oracle: nn.Module
-    judge: TargetClassifier
+    representation: nn.Module | None
+    oracle: nn.Module | None
+    judge: TargetClassifier | None
     identity: nn.Module | None
     class_unit: float
     perceptual_unit: float
     attributes: tuple[str, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     backbones: dict[str, str] = field(default_factory=dict)
+    semantic: nn.Module | None = None
+    lpips: nn.Module | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def load_bundle(
@@ -80,13 +87,17 @@ def load_bundle(
     task: str | None = None,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
+    roles: Collection[str] | None = None,
 ) -> Bundle:
     """Load the networks of a task; nothing is cached.
 
     Args:
         dataset, task: names; the default task if none is given.
         device: where the networks shall live.
-        folder: network files to use instead of the shipped ones.
+        folder: network files to use instead of the shipped ones; for the real data sets the
+            weights folder (default: see `vcebench.weights.store.weights_root`).
+        roles: published networks to read besides prior, classifier and perceptual network; all of
+            them by default.
 
     Raises:
         NetworkFileError: a file is missing or damaged; the message says what to do.
@@ -94,7 +105,9 @@ def load_bundle(
     """
     chosen = dataset_entry(dataset).task(task)
     if dataset not in FILES:
-        raise NetworkFileError(f"no networks ship with {dataset}: see the weights it needs")
+        from vcebench.models.real_bundle import load_real_bundle
+
+        return load_real_bundle(dataset, chosen, device, folder, roles)
     files = FILES[dataset]
     root = folder or ASSETS / dataset
     names = {

@@ -1,0 +1,136 @@
+"""The networks of a task of a real data set, from the weights folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vcebench.data.base import Task
+from vcebench.data.celeba_attributes import ATTRIBUTES
+from vcebench.methods.prior import Prior
+from vcebench.methods.schedule import Schedule, linear_schedule
+from vcebench.models.bundle import Bundle
+from vcebench.models.classifier import BinaryClassifier, PairClassifier, TargetClassifier
+from vcebench.models.published import load_published
+from vcebench.models.shipped import NetworkFileError
+from vcebench.presets import preset
+from vcebench.weights.cards import RUN_ROLES, Card, roles_of
+from vcebench.weights.store import Found, advice, locate, verify, weights_root
+
+# CelebA-HQ's decision model has three of CelebA's attributes; BDD's has four actions, the first
+# of which is "move forward".
+_LOGITS: dict[str, tuple[str, ...]] = {
+    "celeba": ATTRIBUTES,
+    "celebahq": ("Male", "Smiling", "Young"),
+    "bdd100k": ("Forward",),
+    "bddoia": ("Forward",),
+}
+
+_NO_CARD = {
+    "oracle": "no oracle is published for this data set",
+    "identity": "this data set has no identities",
+}
+
+
+@dataclass(frozen=True)
+class Located:
+    """A role's checkpoint, or the reason why there is none."""
+
+    role: str
+    card: Card
+    found: Found | None
+
+
+def locate_roles(dataset: str, root: Path) -> list[Located]:
+    """Where the checkpoint of every role of a data set lies; those needed for a run first.
+
+    Raises NetworkFileError if the folder of a checkpoint holds several files.
+    """
+    listed = []
+    for role, cards in roles_of(dataset).items():
+        present = [(card, found) for card in cards if (found := locate(card, root))]
+        card, found = present[0] if present else (cards[0], None)
+        listed.append(Located(role, card, found))
+    return sorted(listed, key=lambda item: item.role not in RUN_ROLES)
+
+
+def load_real_bundle(
+    dataset: str,
+    task: Task,
+    device: torch.device | str = "cpu",
+    folder: Path | None = None,
+    roles: Collection[str] | None = None,
+) -> Bundle:
+    """Load the published networks of a task; see `vcebench.models.bundle.load_bundle`.
+
+    Raises:
+        NetworkFileError: prior, classifier or perceptual network is missing (all of them are named,
+            with what to fetch), or a file does not fit.
+    """
+    root = weights_root(folder)
+    wanted = [
+        item
+        for item in locate_roles(dataset, root)
+        if roles is None or item.role in roles or item.role in RUN_ROLES
+    ]
+    lacking = [item for item in wanted if item.found is None]
+    _require(dataset, lacking, root)
+    networks: dict[str, nn.Module] = {}
+    hashes: dict[str, str] = {}
+    for item in wanted:
+        if item.found is not None:
+            hashes[item.role] = verify(item.card, item.found, root)
+            networks[item.role] = load_published(item.card, item.found.path).to(device)
+    prior = Prior(networks["prior"], _schedule(dataset, task)).to(device)
+    oracle = networks.get("oracle")
+    return Bundle(
+        prior=prior,
+        classifier=_classifier(dataset, task, networks["classifier"]),
+        perceptual=networks["perceptual"],
+        representation=networks.get("representation"),
+        oracle=oracle,
+        judge=None if oracle is None else _attribute_of(oracle, ATTRIBUTES, task),
+        identity=networks.get("identity"),
+        semantic=networks.get("semantic"),
+        lpips=networks.get("lpips"),
+        class_unit=1.0,
+        perceptual_unit=1.0,
+        attributes=() if oracle is None else ATTRIBUTES,
+        hashes=hashes,
+        backbones={item.role: item.card.title for item in wanted if item.found},
+        missing=_reasons(lacking, {item.role for item in wanted}, root),
+    )
+
+
+def _require(dataset: str, lacking: Iterable[Located], root: Path) -> None:
+    needed = [advice(item.card, root) for item in lacking if item.role in RUN_ROLES]
+    if needed:
+        raise NetworkFileError(
+            f"{dataset} needs {len(needed)} checkpoints that are not in {root}. "
+            + ". ".join(f"({n}) {line}" for n, line in enumerate(needed, start=1))
+        )
+
+
+def _reasons(lacking: Sequence[Located], asked: set[str], root: Path) -> dict[str, str]:
+    reasons = {role: text for role, text in _NO_CARD.items() if role not in asked}
+    return reasons | {item.role: advice(item.card, root) for item in lacking}
+
+
+def _schedule(dataset: str, task: Task) -> Schedule:
+    chosen = preset(dataset, task.name)
+    return linear_schedule(chosen.steps, chosen.respacing)
+
+
+def _classifier(dataset: str, task: Task, network: nn.Module) -> TargetClassifier:
+    if task.kind == "pair":
+        first, second = task.classes
+        return PairClassifier(network, (first, second)).eval()
+    return _attribute_of(network, _LOGITS[dataset], task)
+
+
+def _attribute_of(network: nn.Module, names: Sequence[str], task: Task) -> TargetClassifier:
+    return BinaryClassifier(network, index=names.index(str(task.attribute))).eval()

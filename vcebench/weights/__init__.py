@@ -1,0 +1,1 @@
+"""Published checkpoints: where they come from, how they are read, where they are kept."""

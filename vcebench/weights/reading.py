@@ -1,0 +1,113 @@
+"""From a file to a state dict that fits a card exactly, or a sentence that says why not.
+
+PyTorch files are read with weights_only=True: nothing in them is executed.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vcebench.models.shipped import NetworkFileError
+from vcebench.weights.cards import Card
+from vcebench.weights.pickles import read_arrays
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_SHOWN = 3
+
+
+def read_state(path: Path, card: Card) -> dict[str, Tensor]:
+    """The tensors of a distributed or an imported file, keys and shapes as the card has them.
+
+    Raises:
+        NetworkFileError: missing, damaged, with executable content, of another network (missing
+            and unexpected keys and other shapes are named), or with NaN or infinite values.
+    """
+    return fit_state(unwrap(load_file_safely(path, card.numpy_pickle), card, path), card, path)
+
+
+def load_file_safely(path: Path, numpy_pickle: bool = False) -> Any:
+    """Content of a safetensors, PyTorch or (if told so) numpy pickle file; nothing is executed."""
+    if not path.is_file():
+        raise NetworkFileError(f"{path} is missing or no file")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise NetworkFileError(f"{path} cannot be read as safetensors: {error}") from error
+    if numpy_pickle:
+        return read_arrays(path)
+    try:
+        # Memory mapping needs PyTorch's zip format; older files are read whole.
+        mapped = zipfile.is_zipfile(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        detail = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0].strip()
+        raise NetworkFileError(
+            f"{path} was refused, nothing in it was executed: it holds more than tensors ({detail})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise NetworkFileError(f"{path} cannot be read as a PyTorch file: {detail}") from error
+
+
+def unwrap(content: Any, card: Card, path: Path) -> dict[str, Tensor]:
+    """The bare state dict: wrapper dictionaries and `module.` prefixes taken off."""
+    if not isinstance(content, Mapping):
+        raise NetworkFileError(f"{path} holds a {type(content).__name__}, not a state dict")
+    if card.groups and all(isinstance(content.get(g), Mapping) for g in card.groups):
+        parts = {g: _plain(content[g], path) for g in card.groups}
+        return {f"{g}.{key}": value for g, part in parts.items() for key, value in part.items()}
+    for name in (card.wrapper, *_WRAPPERS):
+        if name is not None and isinstance(content.get(name), Mapping):
+            return _plain(content[name], path)
+    return _plain(content, path)
+
+
+def _plain(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise NetworkFileError(
+                f"{path}: entry {key!r} is a {type(value).__name__}, not a tensor; "
+                "this is another file than expected"
+            )
+    if state and all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return dict(state)
+
+
+def fit_state(state: Mapping[str, Tensor], card: Card, path: Path) -> dict[str, Tensor]:
+    """The tensors the card asks for, after the strict comparison; see `read_state`."""
+    wanted = card.shapes()
+    missing = [k for k in wanted if k not in state and not _matches(k, card.optional)]
+    unexpected = [k for k in state if k not in wanted and not _matches(k, card.ignorable)]
+    complaints = [
+        f"{len(keys)} {kind} keys ({', '.join(keys[:_SHOWN])}{', …' * (len(keys) > _SHOWN)})"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected))
+        if keys
+    ]
+    if complaints:
+        raise NetworkFileError(f"{path} is not {card.title}: {'; '.join(complaints)}")
+    found = {key: state[key] for key in wanted if key in state}
+    for key, value in found.items():
+        shape = tuple(value.shape)
+        if shape != wanted[key]:
+            raise NetworkFileError(
+                f"{path} is not {card.title}: {key} has shape {shape}, expected {wanted[key]}"
+            )
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise NetworkFileError(f"{path}: {key} holds NaN or infinity; fetch the file again")
+    return found
+
+
+def _matches(key: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
