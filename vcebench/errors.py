@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A request that cannot be carried out; the message is one line that says what to do."""
 
 
@@ -25,6 +25,8 @@ def user_errors() -> Iterator[None]:
     """
     try:
         yield
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(_describe(error)) from error
     except ValueError as error:

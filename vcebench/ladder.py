@@ -7,39 +7,11 @@ its last try is kept. Retries go out before new images, so that few images are u
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Item:
-    """One image to explain.
-
-    id, index: stable name, and position in its split.
-    image: uint8 with shape (3, H, W).
-    label: true class.
-    target: class asked for; None leaves it to the task.
-    traced: whether the steps are kept.
-    """
-
-    id: str
-    index: int
-    image: Tensor
-    label: int
-    target: int | None = None
-    traced: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Try:
-    """One image at one λ_c; `last` if no larger one follows."""
-
-    item: Item
-    rung: int
-    lambda_class: float
-    last: bool
+from vcebench.engines import Engine
+from vcebench.tries import Item, Outcome, Try
 
 
 class Ladder:
@@ -77,3 +49,49 @@ class Ladder:
 
     def _at(self, item: Item, rung: int) -> Try:
         return Try(item, rung, self._rungs[rung], last=rung == len(self._rungs) - 1)
+
+
+@dataclass
+class Cost:
+    """What the tries of one image have cost; seconds are its share of the wall time."""
+
+    tries: int = 0
+    nfe: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Final:
+    """An image's last try, and what all its tries cost."""
+
+    attempt: Try
+    outcome: Outcome
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that has ended: its number of tries, and the images that are done with it."""
+
+    tries: int
+    finals: Sequence[Final]
+
+
+def drive(ladder: Ladder, engine: Engine) -> Iterator[Batch]:
+    """Keep the engine busy until nothing is left to try; yields batches as they end."""
+    costs: dict[str, Cost] = {}
+    while True:
+        while engine.free and (tries := ladder.next_batch()):
+            engine.submit(tries)
+        if not engine.busy:
+            return
+        done = engine.collect()
+        finals = []
+        for attempt, outcome in zip(done.tries, done.outcomes, strict=True):
+            cost = costs.setdefault(attempt.item.id, Cost())
+            cost.tries += 1
+            cost.nfe += outcome.nfe
+            cost.seconds += done.seconds / len(done.tries)
+            if ladder.report(attempt, outcome.flipped):
+                finals.append(Final(attempt, outcome, costs.pop(attempt.item.id)))
+        yield Batch(len(done.tries), finals)

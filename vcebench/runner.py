@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from vcebench import profiling
 from vcebench.assemble import network_facts, worker_of
 from vcebench.config import PROTOCOL, RunConfig
 from vcebench.data.base import HasTruth, ImageSet
-from vcebench.engines import Engine
 from vcebench.engines.local import LocalEngine
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.images import Codec
-from vcebench.ladder import Item, Ladder, Try
+from vcebench.ladder import Final, Ladder, drive
 from vcebench.methods.errors import MethodError
 from vcebench.models.bundle import Bundle
 from vcebench.precision import precision_flags
@@ -30,18 +28,9 @@ from vcebench.progress import Progress
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
 from vcebench.store import Finished, RunStore, open_store
-from vcebench.worker import Outcome
+from vcebench.tries import Item
 
 LARGEST_SIDE = 4096
-
-
-@dataclass
-class Cost:
-    """What the tries of one image have cost so far."""
-
-    tries: int = 0
-    nfe: int = 0
-    seconds: float = 0.0
 
 
 def run(
@@ -51,6 +40,7 @@ def run(
     bundle: Bundle,
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
 ) -> RunFolder:
     """Make a run, or continue one; returns its folder.
 
@@ -61,6 +51,7 @@ def run(
         bundle: the networks of its task, on its device.
         threads: batches at a time on a CPU.
         progress: makes what shows the progress.
+        data_root: where the data set lies, for those who evaluate the run.
 
     Raises:
         UserError: something about the request is not usable; nothing was lost.
@@ -68,7 +59,7 @@ def run(
     """
     worker = worker_of(config, bundle)
     started = time.perf_counter()
-    with open_store(output, _manifest(config, network_facts(bundle))) as store:
+    with open_store(output, _manifest(config, network_facts(bundle), data_root)) as store:
         if len(store.finished) >= config.limit:
             return store.folder
         sitting = _sitting(worker.device, threads)
@@ -84,41 +75,15 @@ def run(
                         config.guidance.lambda_class,
                         config.batch_size,
                     )
-                    drive(ladder, engine, images, store, shown, Codec(config.image_format))
+                    for batch in drive(ladder, engine):
+                        done = [_finished(final, images) for final in batch.finals]
+                        store.commit(done)
+                        shown.finished(batch.tries, [result.row for result in done])
                 finally:
                     engine.close()
                     _note(store, sitting, worker.device, time.perf_counter() - started)
         store.update(status="finished")
         return store.folder
-
-
-def drive(
-    ladder: Ladder,
-    engine: Engine,
-    images: ImageSet,
-    store: RunStore,
-    shown: Progress,
-    codec: Codec,
-) -> None:
-    """Keep the engine busy until the ladder is empty; commit images as they become final."""
-    costs: dict[str, Cost] = {}
-    while True:
-        while engine.free and (batch := ladder.next_batch()):
-            engine.submit(batch)
-        if not engine.busy:
-            return
-        done = engine.collect()
-        finished = []
-        for attempt, outcome in zip(done.tries, done.outcomes, strict=True):
-            cost = costs.setdefault(attempt.item.id, Cost())
-            cost.tries += 1
-            cost.nfe += outcome.nfe
-            cost.seconds += done.seconds / len(done.tries)
-            if ladder.report(attempt, outcome.flipped):
-                row = _row(attempt, outcome, costs.pop(attempt.item.id))
-                finished.append(Finished(row, _files(row, outcome, images)))
-        store.commit(finished)
-        shown.finished(len(done.tries), [result.row for result in finished])
 
 
 def pending(config: RunConfig, images: ImageSet, finished: Any) -> Iterator[Item]:
@@ -142,8 +107,21 @@ def check_image(image: torch.Tensor, name: str) -> None:
         raise UserError(f"image {name} has {shape[1]}x{shape[2]} pixels; resize it")
 
 
-def _row(attempt: Try, outcome: Outcome, cost: Cost) -> Row:
-    item = attempt.item
+def _finished(final: Final, images: ImageSet) -> Finished:
+    """Row and files of an image that has had its last try."""
+    row = _row(final)
+    outcome = final.outcome
+    files = dict(outcome.files)
+    if outcome.trace:
+        files[f"trace/{row.id}.safetensors"] = safetensors.torch.save(outcome.trace)
+    if row.finite and isinstance(images, HasTruth):
+        truth = images.truth(row.index, row.target).counterfactual
+        files[f"truths/{row.id}.png"] = Codec().encode(truth)
+    return Finished(row, files)
+
+
+def _row(final: Final) -> Row:
+    item, outcome, cost = final.attempt.item, final.outcome, final.cost
     return Row(
         id=item.id,
         index=item.index,
@@ -156,7 +134,7 @@ def _row(attempt: Try, outcome: Outcome, cost: Cost) -> Row:
         flipped=outcome.flipped,
         flipped_float=outcome.flipped_float,
         top1=outcome.top1,
-        lambda_class=attempt.lambda_class,
+        lambda_class=final.attempt.lambda_class,
         tries=cost.tries,
         nfe=cost.nfe,
         seconds=cost.seconds,
@@ -167,17 +145,9 @@ def _row(attempt: Try, outcome: Outcome, cost: Cost) -> Row:
     )
 
 
-def _files(row: Row, outcome: Outcome, images: ImageSet) -> dict[str, bytes]:
-    files = dict(outcome.files)
-    if outcome.trace:
-        files[f"trace/{row.id}.safetensors"] = safetensors.torch.save(outcome.trace)
-    if row.finite and isinstance(images, HasTruth):
-        truth = images.truth(row.index, row.target).counterfactual
-        files[f"truths/{row.id}.png"] = Codec().encode(truth)
-    return files
-
-
-def _manifest(config: RunConfig, networks: dict[str, Any]) -> dict[str, Any]:
+def _manifest(
+    config: RunConfig, networks: dict[str, Any], data_root: Path | None
+) -> dict[str, Any]:
     return {
         "format": 1,
         "protocol": PROTOCOL,
@@ -185,6 +155,7 @@ def _manifest(config: RunConfig, networks: dict[str, Any]) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "config_hash": config.digest(),
         "networks": networks,
+        "data_root": None if data_root is None else str(data_root.resolve()),
         "sittings": [],
     }
 

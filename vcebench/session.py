@@ -46,6 +46,7 @@ def run_and_measure(
     output: Path | None = None,
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
 ) -> Result:
     """Make or continue a run, compute its metrics, draw its contact sheet.
 
@@ -54,12 +55,15 @@ def run_and_measure(
         output: run folder (default: runs/<dataset>-<task>-<method>-<hash>).
         threads: batches at a time on a CPU.
         progress: makes what shows the progress.
+        data_root: folder of a data set that does not ship with the package.
 
     Raises:
         UserError, StoppedError: see `vcebench.runner.run`.
     """
     bundle = networks_of(config)
-    folder = run(config, images, output or RUNS / config.folder_name(), bundle, threads, progress)
+    folder = run(
+        config, images, output or RUNS / config.folder_name(), bundle, threads, progress, data_root
+    )
     result = Result(folder, evaluate(folder, bundle, threads=threads))
     keep(result)
     return result
@@ -72,18 +76,21 @@ def run_seeds(
     output: Path | None = None,
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
 ) -> list[Result]:
     """The same run with `seeds` seeds, counted from the configuration's, and σ_L over them.
 
     The runs lie in sub-folders seed-<s> of the output folder.
     """
     if seeds < 2:
-        return [run_and_measure(config, images, output, threads, progress)]
+        return [run_and_measure(config, images, output, threads, progress, data_root)]
     base = output or RUNS / f"{config.folder_name()}-x{seeds}"
     results = []
     for seed in range(config.seed, config.seed + seeds):
         one = config.model_copy(update={"seed": seed})
-        results.append(run_and_measure(one, images, base / f"seed-{seed}", threads, progress))
+        results.append(
+            run_and_measure(one, images, base / f"seed-{seed}", threads, progress, data_root)
+        )
     return with_diversity(results, networks_of(config))
 
 

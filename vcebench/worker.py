@@ -16,50 +16,16 @@ from torch import Tensor
 
 from vcebench.config import GuidanceConfig
 from vcebench.images import Codec, dequantise, encode_masks
-from vcebench.ladder import Try
 from vcebench.methods.guidance import Guidance
 from vcebench.methods.noise import KeyedNoise
 from vcebench.methods.prior import Prior
 from vcebench.methods.sampler import Explanation, Method
 from vcebench.models.classifier import Decision, TargetClassifier
+from vcebench.tries import Outcome, Try
 
 
 class CancelledError(Exception):
     """The batch was given up because the run is being stopped."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """How one try went.
-
-    Attributes:
-        finite: no NaN or infinity in the counterfactual.
-        prediction, source, target: see `Row`; margins and probabilities too.
-        flipped: the stored image is classified as the target.
-        flipped_float, top1: see `Row`.
-        nfe: evaluations of the prior in this try.
-        image: the counterfactual as its file holds it, uint8 (3, H, W).
-        files: kind → content of the files, for a try that may be the last one.
-        trace: name → tensor (steps, …) of a traced image.
-    """
-
-    finite: bool
-    prediction: int
-    source: int
-    target: int
-    flipped: bool
-    flipped_float: bool
-    top1: bool
-    nfe: int
-    margin_input: float
-    margin: float
-    target_probability_input: float
-    target_probability: float
-    image: Tensor
-    mask_z: Tensor | None = None
-    mask_x: Tensor | None = None
-    files: dict[str, bytes] = field(default_factory=dict)
-    trace: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +44,7 @@ class Worker:
         batch_size: rows of every batch.
         codec: how counterfactuals become files.
         device: where it all runs.
+        keep_files: encode final images as files.
     """
 
     method: Method
@@ -93,6 +60,7 @@ class Worker:
     perceptual_unit: float = 1.0
     codec: Codec = field(default_factory=Codec)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    keep_files: bool = True
 
     @torch.no_grad()
     def explain(
@@ -194,7 +162,7 @@ class Worker:
             facts = {name: column[row] for name, column in values.items()}
             masks = [None if m is None else m[row].cpu() for m in (found.mask_z, found.mask_x)]
             files = {}
-            if facts["flipped"] or attempt.last:
+            if self.keep_files and (facts["flipped"] or attempt.last):
                 files = self._files(attempt, levels[row], masks[0], masks[1], facts["finite"])
             outcomes.append(
                 Outcome(

@@ -147,7 +147,7 @@ def run(
         data_root=data_root,
     )
     config, images = resolve(request)
-    _print(run_seeds(config, images, seeds, output, threads), form)
+    _print(run_seeds(config, images, seeds, output, threads, data_root=data_root), form)
 
 
 def evaluate(

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vcebench.ladder import Try
-from vcebench.worker import Outcome
+from vcebench.tries import Outcome, Try
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import torch
 
 from vcebench.engines import Done
-from vcebench.ladder import Try
-from vcebench.worker import Outcome, Worker
+from vcebench.tries import Outcome, Try
+from vcebench.worker import Worker
 
 
 class LocalEngine:

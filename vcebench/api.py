@@ -1,0 +1,331 @@
+"""Counterfactuals for a classifier of your own, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vcebench.assemble import check_finite, check_tau, guide_of
+from vcebench.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
+from vcebench.engines.local import LocalEngine
+from vcebench.errors import UserError, one_line, user_errors
+from vcebench.images import dequantise, quantise
+from vcebench.ladder import Final, Ladder, drive
+from vcebench.methods.prior import Prior
+from vcebench.methods.registry import method as method_by_name
+from vcebench.methods.schedule import Schedule, linear_schedule
+from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
+from vcebench.precision import in_precision, precision_flags
+from vcebench.tries import Item
+from vcebench.worker import Worker
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Counterfactuals of N images, each from its last try.
+
+    Attributes:
+        counterfactuals: uint8 with shape (N, 3, H, W).
+        flipped: bool (N,), the quantised counterfactual is classified as the target.
+        prediction, source, target: int64 (N,), class of the input, and between which classes.
+        target_probability_input, target_probability: float (N,), before and after.
+        lambda_class: float (N,), λ_c of the last try.
+        tries, nfe: int64 (N,), number of tries, and evaluations of the prior in all of them.
+        finite: bool (N,); where it is False the method returned NaN or infinity, and the
+            counterfactual is grey there.
+        mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none.
+    """
+
+    counterfactuals: Tensor
+    flipped: Tensor
+    prediction: Tensor
+    source: Tensor
+    target: Tensor
+    target_probability_input: Tensor
+    target_probability: Tensor
+    lambda_class: Tensor
+    tries: Tensor
+    nfe: Tensor
+    finite: Tensor
+    mask_z: Tensor | None
+    mask_x: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.counterfactuals)
+
+
+def explain(
+    images: Tensor,
+    *,
+    classifier: nn.Module,
+    prior: Prior | tuple[nn.Module, Schedule] | nn.Module,
+    method: str = "maskdime",
+    target: int | Sequence[int] | Tensor | None = None,
+    perceptual: nn.Module | None = None,
+    lambda_class: Sequence[float] = LADDER,
+    lambda_perceptual: float | None = None,
+    lambda_l1: float = 0.05,
+    use_logits: bool = True,
+    class_unit: float = 1.0,
+    perceptual_unit: float = 1.0,
+    seed: int = 0,
+    batch_size: int = 16,
+    precision: Precision = "exact",
+    threads: int | None = None,
+    ids: Sequence[str] | None = None,
+    **settings: Setting,
+) -> Explanations:
+    """Counterfactuals of images for any classifier, with any of the registered methods.
+
+    Args:
+        images: uint8, or float in [-1, 1] (the type says which), with shape (N, 3, H, W). Float
+            images are rounded to 256 levels first: a file could not hold more.
+        classifier: images in [-1, 1] to logits: (B,) or (B, 1) for two classes, (B, K) for K.
+            It normalises its input itself.
+        prior: a `Prior`; a noise-predicting network called as network(z, t) with the schedule it
+            was trained on; or a diffusers `UNet2DModel`, alone (then 1,000 linear steps, 200 of
+            them used) or with its schedule.
+        method: id of a method, see `vcebench list methods`.
+        target: class wanted, one for all images or one for each; without it the other class of a
+            two-class classifier, or the runner-up of K.
+        perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
+            it say lambda_perceptual=0.
+        lambda_class: λ_c, tried in turn until the prediction flips.
+        lambda_perceptual, lambda_l1: λ_p (30 unless given) and λ_l.
+        use_logits: guide with the logits, as released; else with log-probabilities.
+        class_unit, perceptual_unit: factors of the two gradients, for classifiers whose logits
+            are much smaller or larger than usual.
+        seed: of the noise.
+        batch_size: images in a batch; the last bits of a result depend on it.
+        precision: "exact", "fast", "bf16" or "fp16".
+        threads: CPU threads; results do not depend on it.
+        ids: names that key the noise (default: the position), so that an image keeps its result
+            when it moves.
+        settings: of the method, e.g. guidance_scale=8.0, top_k=0.05, tau=60.
+
+    Raises:
+        UserError: (a ValueError) one line that says which argument to change, and how.
+    """
+    levels = _levels(images)
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}; use a whole number from 1 on")
+    with user_errors():
+        explainer = method_by_name(method, **settings)
+    network = _prior(prior)
+    check_tau(explainer, network)
+    guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
+    roles = {"prior": network, "classifier": classifier}
+    if perceptual is not None:
+        roles["perceptual network"] = perceptual
+    for role, module in roles.items():
+        check_finite(module, role)
+    device = _device(roles)
+    with evaluation_mode(roles.values()), precision_flags(precision):
+        explained = _classifier(classifier, levels[0], device)
+        targets = _targets(target, levels, explained, device)
+        worker = Worker(
+            method=explainer,
+            prior=Prior(in_precision(network.network, precision), network.schedule),
+            classifier=explained,
+            guide=guide_of(explained, precision),
+            perceptual=None if perceptual is None else in_precision(perceptual, precision),
+            guidance=guidance,
+            dataset="user",
+            seed=seed,
+            batch_size=batch_size,
+            class_unit=class_unit,
+            perceptual_unit=perceptual_unit,
+            device=device,
+            keep_files=False,
+        )
+        engine = LocalEngine(worker, threads)
+        try:
+            ladder = Ladder(_items(levels, ids, targets), guidance.lambda_class, batch_size)
+            finals = [final for batch in drive(ladder, engine) for final in batch.finals]
+        finally:
+            engine.close()
+    return _collect(sorted(finals, key=lambda final: final.attempt.item.index))
+
+
+def _levels(images: Tensor) -> Tensor:
+    """The images as uint8; refuses other shapes and ranges."""
+    shape = tuple(images.shape)
+    if images.ndim != 4 or shape[1] != 3 or len(images) == 0:
+        raise UserError(f"images have shape {shape}; give (N, 3, H, W) with N of at least 1")
+    if images.dtype == torch.uint8:
+        return images.cpu()
+    if not images.is_floating_point():
+        raise UserError(f"images are {images.dtype}; give uint8, or float in [-1, 1]")
+    if not bool(images.isfinite().all()):
+        raise UserError("images hold NaN or infinity; give float in [-1, 1]")
+    low, high = float(images.min()), float(images.max())
+    if low < -1 or high > 1:
+        raise UserError(
+            f"float images reach from {low:g} to {high:g}; give float in [-1, 1], or uint8"
+        )
+    return quantise(images).cpu()
+
+
+def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
+    if isinstance(prior, Prior):
+        return prior
+    if isinstance(prior, tuple):
+        network, schedule = prior
+    elif _is_diffusers(prior):
+        network, schedule = prior, linear_schedule(1000, 200)
+    else:
+        raise UserError(
+            "the prior has no schedule; give (network, schedule), e.g. with "
+            "vcebench.methods.schedule.linear_schedule(1000, 200)"
+        )
+    return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
+
+
+class DiffusersPrior(nn.Module):
+    """A diffusers `UNet2DModel` called like our networks: its output without the wrapping."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, z: Tensor, t: Tensor) -> Tensor:
+        """Noise (and variance) of z (B, C, H, W) at original timesteps t (B,)."""
+        out: Tensor = self.network(z, t, return_dict=False)[0]
+        return out
+
+
+def _is_diffusers(network: nn.Module) -> bool:
+    # By name, so that diffusers is needed only by those who use it.
+    return any(kind.__name__ == "UNet2DModel" for kind in type(network).__mro__)
+
+
+@torch.no_grad()
+def _classifier(network: nn.Module, image: Tensor, device: torch.device) -> TargetClassifier:
+    """The classifier behind the interface of the methods, by what it says of one image."""
+    if isinstance(network, TargetClassifier):
+        return network
+    try:
+        logits = network(dequantise(image[None].to(device)))
+    except Exception as error:
+        raise UserError(
+            f"the classifier fails on an image of shape {tuple(image.shape)} in [-1, 1]: "
+            f"{one_line(error)}"
+        ) from error
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else None
+    if shape in ((1,), (1, 1)):
+        return BinaryClassifier(network)
+    if shape is not None and len(shape) == 2:
+        return MulticlassClassifier(network)
+    raise UserError(
+        f"the classifier returns {shape or type(logits).__name__} for one image; "
+        "it must return logits with shape (B,), (B, 1) or (B, K)"
+    )
+
+
+def _guidance(
+    perceptual: nn.Module | None,
+    lambda_perceptual: float | None,
+    lambda_class: Sequence[float],
+    lambda_l1: float,
+    use_logits: bool,
+) -> GuidanceConfig:
+    if perceptual is None and lambda_perceptual != 0:
+        raise UserError(
+            "there is no perceptual network; give perceptual=..., or say lambda_perceptual=0"
+        )
+    return build_guidance(
+        lambda_class=tuple(lambda_class),
+        lambda_perceptual=30.0 if lambda_perceptual is None else lambda_perceptual,
+        lambda_l1=lambda_l1,
+        use_logits=use_logits,
+    )
+
+
+def _device(roles: Mapping[str, nn.Module]) -> torch.device:
+    """The one device all networks live on."""
+    devices = {
+        role: next(module.parameters()).device
+        for role, module in roles.items()
+        if next(module.parameters(), None) is not None
+    }
+    if len(set(devices.values())) > 1:
+        places = ", ".join(f"{role} on {device}" for role, device in devices.items())
+        raise UserError(f"the networks live on different devices ({places}); move them together")
+    return next(iter(devices.values()), torch.device("cpu"))
+
+
+def _targets(
+    target: int | Sequence[int] | Tensor | None,
+    images: Tensor,
+    classifier: TargetClassifier,
+    device: torch.device,
+) -> list[int | None]:
+    """One target class for each image, or None each."""
+    if target is None:
+        return [None] * len(images)
+    wanted = torch.as_tensor(target)
+    if wanted.ndim == 0:
+        wanted = wanted.expand(len(images))
+    if wanted.is_floating_point() or wanted.shape != (len(images),):
+        raise UserError(
+            f"target has shape {tuple(wanted.shape)}; give one class, or one for each of the "
+            f"{len(images)} images"
+        )
+    with torch.no_grad():
+        classes = classifier.probabilities(dequantise(images[:1].to(device))).shape[1]
+    low, high = int(wanted.min()), int(wanted.max())
+    if low < 0 or high >= classes:
+        raise UserError(f"target reaches from {low} to {high}; use classes 0 … {classes - 1}")
+    return [int(value) for value in wanted]
+
+
+def _items(
+    images: Tensor, ids: Sequence[str] | None, targets: Sequence[int | None]
+) -> Iterator[Item]:
+    names = [f"image-{i:05d}" for i in range(len(images))] if ids is None else list(ids)
+    if len(names) != len(images) or len(set(names)) != len(names):
+        raise UserError(f"give one id for each of the {len(images)} images, no two the same")
+    for index, (name, image, target) in enumerate(zip(names, images, targets, strict=True)):
+        yield Item(name, index, image, label=-1, target=target)
+
+
+def _collect(finals: Sequence[Final]) -> Explanations:
+    """Tensors from the last tries, in the order of the images."""
+    outcomes = [final.outcome for final in finals]
+
+    def masks(name: str) -> Tensor | None:
+        found = [getattr(outcome, name) for outcome in outcomes]
+        return None if any(mask is None for mask in found) else torch.stack(found)
+
+    names = ["flipped", "prediction", "source", "target", "finite"]
+    names += ["target_probability_input", "target_probability"]
+    return Explanations(
+        counterfactuals=torch.stack([outcome.image for outcome in outcomes]),
+        lambda_class=torch.tensor([final.attempt.lambda_class for final in finals]),
+        tries=torch.tensor([final.cost.tries for final in finals]),
+        nfe=torch.tensor([final.cost.nfe for final in finals]),
+        mask_z=masks("mask_z"),
+        mask_x=masks("mask_x"),
+        **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
+    )
+
+
+@contextmanager
+def evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Networks in evaluation mode, each part as it was afterwards.
+
+    In training mode batch norm would mix the images of a batch, and change the network.
+    """
+    parts = [part for module in modules for part in module.modules()]
+    before = [part.training for part in parts]
+    try:
+        for part in parts:
+            part.training = False
+        yield
+    finally:
+        for part, training in zip(parts, before, strict=True):
+            part.training = training

@@ -1,0 +1,70 @@
+"""What goes through an engine: images at one λ_c, and how they came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One image to explain.
+
+    id, index: stable name, and position in its split.
+    image: uint8 with shape (3, H, W).
+    label: true class.
+    target: class asked for; None leaves it to the task.
+    traced: whether the steps are kept.
+    """
+
+    id: str
+    index: int
+    image: Tensor
+    label: int
+    target: int | None = None
+    traced: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Try:
+    """One image at one λ_c; `last` if no larger one follows."""
+
+    item: Item
+    rung: int
+    lambda_class: float
+    last: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How one try went.
+
+    Attributes:
+        finite: no NaN or infinity in the counterfactual.
+        prediction, source, target: see `Row`; margins and probabilities too.
+        flipped: the stored image is classified as the target.
+        flipped_float, top1: see `Row`.
+        nfe: evaluations of the prior in this try.
+        image: the counterfactual as its file holds it, uint8 (3, H, W).
+        files: kind → content of the files, for a try that may be the last one.
+        trace: name → tensor (steps, …) of a traced image.
+    """
+
+    finite: bool
+    prediction: int
+    source: int
+    target: int
+    flipped: bool
+    flipped_float: bool
+    top1: bool
+    nfe: int
+    margin_input: float
+    margin: float
+    target_probability_input: float
+    target_probability: float
+    image: Tensor
+    mask_z: Tensor | None = None
+    mask_x: Tensor | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+    trace: dict[str, Tensor] = field(default_factory=dict)
