@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vcebench.images import dequantise
+
 
 def draw(images: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random batch, with replacement.
@@ -28,7 +30,7 @@ def draw(images: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor
 
 def to_network(images: Tensor) -> Tensor:
     """uint8 images as networks take them: float32 in [-1, 1], channels_last."""
-    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return dequantise(images).contiguous(memory_format=torch.channels_last)
 
 
 def shift(x: Tensor, pixels: int, generator: torch.Generator) -> Tensor:

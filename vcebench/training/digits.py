@@ -29,7 +29,7 @@ hand-written digits in the wild.
 
 def _distorted(x: Tensor, generator: torch.Generator) -> Tensor:
     x = augment.affine(x, generator, rotate=12, scale=0.12, shear=0.15, move=0.06)
-    return augment.noise(augment.blur(x, 1.0, generator), 0.6, generator)
+    return augment.noise(augment.blur(x, 1.0, generator), 1.0, generator)
 
 
 def _prior_loss() -> Loss:
