@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import vcebench
-from vcebench.commands import data, listing, run
+from vcebench.commands import data, listing, run, sweep, table
 from vcebench.errors import StoppedError, UserError, one_line
 
 USAGE = 2
@@ -52,6 +52,8 @@ app.command()(run.evaluate)
 app.command("list")(listing.list_)
 app.command()(data.train)
 app.command()(data.show)
+app.command()(table.table)
+app.command()(sweep.sweep)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

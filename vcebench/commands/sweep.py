@@ -1,0 +1,75 @@
+"""vcebench sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vcebench.commands.options import Form, Format, Threads, say
+from vcebench.errors import UserError
+
+
+def sweep(
+    table: Annotated[str, typer.Option(help="number of a table, or diversity")],
+    dataset: Annotated[str, typer.Option(help="id of a data set")],
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="images a row; slow methods stop at 32")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
+    export: Annotated[
+        Path | None,
+        typer.Option(help="also write the figures to DATASET-tableN.csv in this folder"),
+    ] = None,
+    only_export: Annotated[bool, typer.Option(help="write what is there, run nothing")] = False,
+    dry_run: Annotated[bool, typer.Option(help="only say what would be run")] = False,
+    threads: Threads = None,
+    form: Format = Form.github,
+) -> None:
+    """Run what a table lacks on a data set, the most valuable rows first.
+
+    Runs that exist are not made again, interrupted ones are continued. Every run has a process of
+    its own. Slow methods stop at 32 images; the other rows are then also evaluated on those.
+
+    Examples:
+
+      vcebench sweep --table 4 --dataset synthfaces --dry-run
+
+      vcebench sweep --table 4 --dataset synthfaces --limit 256 --export results/embedded
+    """
+    from vcebench.collection import TABLES
+    from vcebench.formats import Table
+    from vcebench.measurements import stored_runs
+    from vcebench.plan import existing, plan
+    from vcebench.sweep import Outcome, evaluate_first
+    from vcebench.sweep import export as write
+    from vcebench.sweep import sweep as make
+
+    if table not in TABLES:
+        raise UserError(f"unknown table {table!r}; use {', '.join(TABLES)}")
+    planned = plan(table, dataset, limit)
+    if dry_run or only_export:
+        stored, remarks = stored_runs(runs)
+        for line in remarks:
+            say(line)
+        states = [(wanted, existing(wanted, stored)) for wanted in planned]
+        outcomes = [
+            Outcome(wanted, "missing" if run is None else "there", str(run.path) if run else "")
+            for wanted, run in states
+        ]
+    else:
+        outcomes = make(planned, runs, threads, say)
+    if not dry_run:
+        for path in evaluate_first(stored_runs(runs)[0], planned, threads):
+            say(f"evaluated on fewer images: {path}")
+    if export is not None and not dry_run:
+        say(f"written: {write(table, dataset, runs, export)}")
+    rows = [
+        {"state": one.state, "command": one.planned.command, "run folder": one.path}
+        for one in outcomes
+    ]
+    typer.echo(Table(rows).render(form.value))
+    failed = [one for one in outcomes if one.state == "failed"]
+    if failed:
+        raise UserError(f"{len(failed)} of {len(outcomes)} runs failed; their messages are above")
