@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.models.unet import UNet, UNetConfig
@@ -19,14 +20,15 @@ class SmoothClassifier(nn.Module):
     """Plain convolutional classifier with smooth activations; made to be differentiated.
 
     Each stage is two 3x3 convolutions (group norm, SiLU) and an average pooling by two; the
-    logits are read from the mean over the last stage's pixels.
+    logits are read from the last stage's map, averaged down to a grid.
 
     Args:
         outputs: number of logits.
         widths: channels of each stage.
+        grid: side of that grid; 1 is the mean over all pixels, more keeps where things are.
     """
 
-    def __init__(self, outputs: int, widths: tuple[int, ...] = (24, 48, 64)) -> None:
+    def __init__(self, outputs: int, widths: tuple[int, ...] = (24, 48, 64), grid: int = 1) -> None:
         super().__init__()
         stages: list[nn.Module] = []
         channels = 3
@@ -35,12 +37,12 @@ class SmoothClassifier(nn.Module):
             stages += [_conv(width, width), nn.GroupNorm(8, width), nn.SiLU(), nn.AvgPool2d(2)]
             channels = width
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(channels, outputs)
+        self.grid = grid
+        self.head = nn.Linear(channels * grid**2, outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """Input of the last layer, with shape (B, widths[-1])."""
-        out: Tensor = self.stages(x).mean(dim=(2, 3))
-        return out
+        """Input of the last layer, with shape (B, widths[-1]·grid²)."""
+        return _pooled(self.stages(x), self.grid)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits with shape (B, outputs)."""
@@ -55,10 +57,15 @@ class ResidualEncoder(nn.Module):
         outputs: number of logits, or dimension of an embedding.
         widths: channels of each level; levels are an average pooling by two apart.
         blocks: residual blocks at each level.
+        grid: side of the grid that the last level's map is averaged to before the head.
     """
 
     def __init__(
-        self, outputs: int, widths: tuple[int, ...] = (16, 32, 64), blocks: int = 1
+        self,
+        outputs: int,
+        widths: tuple[int, ...] = (16, 32, 64),
+        blocks: int = 1,
+        grid: int = 1,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [_conv(3, widths[0])]
@@ -70,12 +77,12 @@ class ResidualEncoder(nn.Module):
                 layers.append(_Residual(channels, width))
                 channels = width
         self.layers = nn.Sequential(*layers, nn.GroupNorm(8, channels), nn.ReLU())
-        self.head = nn.Linear(channels, outputs)
+        self.grid = grid
+        self.head = nn.Linear(channels * grid**2, outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """Mean over the last level's pixels, with shape (B, widths[-1])."""
-        out: Tensor = self.layers(x).mean(dim=(2, 3))
-        return out
+        """Input of the head, with shape (B, widths[-1]·grid²)."""
+        return _pooled(self.layers(x), self.grid)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits or embedding, with shape (B, outputs)."""
@@ -129,6 +136,13 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.skip(x) + self.second(self.first(x))
         return out
+
+
+def _pooled(features: Tensor, grid: int) -> Tensor:
+    """A map (B, C, H, W) averaged to grid×grid and flattened; the plain mean for a grid of 1."""
+    if grid == 1:
+        return features.mean(dim=(2, 3))
+    return F.adaptive_avg_pool2d(features, grid).flatten(1)
 
 
 def _conv(channels: int, width: int) -> nn.Conv2d:

@@ -16,8 +16,6 @@ from vcebench.training import augment
 from vcebench.training.augment import to_network
 
 CHUNK = 500
-DRAWS = 4
-"""Pictures of each person that the identity embedder trains on."""
 
 
 @cache
@@ -40,16 +38,24 @@ def faces(split: str, count: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def people(split: str, count: int) -> Tensor:
-    """`DRAWS` pictures of each of `count` people, uint8 with shape (count, DRAWS, 3, 64, 64)."""
+def portraits(split: str, count: int) -> tuple[Tensor, Tensor]:
+    """One picture of each of `count` people, uint8 (count, 3, 64, 64), and their identity.
+
+    Identity factors are float32 in [-1, 1] with shape (count, 40).
+    """
+    images, _ = faces(split, count)
+    identity = SynthFaces(split=split).factors(range(count)).identity
+    return images, torch.from_numpy(identity).float() * 2 - 1
+
+
+def people(split: str, numbers: range, draws: int) -> Tensor:
+    """`draws` pictures of each of these people, uint8 (people, draws, 3, 64, 64)."""
     data = SynthFaces(split=split)
     pictures = []
-    for start in range(0, count, CHUNK // DRAWS):
-        numbers = np.arange(start, min(start + CHUNK // DRAWS, count))
-        images, _ = data.identity_batch(
-            np.repeat(numbers, DRAWS), list(range(DRAWS)) * len(numbers)
-        )
-        pictures.append(images.reshape(len(numbers), DRAWS, *images.shape[1:]))
+    for start in range(0, len(numbers), CHUNK // draws):
+        chunk = np.array(numbers[start : start + CHUNK // draws])
+        images, _ = data.identity_batch(np.repeat(chunk, draws), list(range(draws)) * len(chunk))
+        pictures.append(images.reshape(len(chunk), draws, *images.shape[1:]))
     return torch.from_numpy(np.concatenate(pictures))
 
 
@@ -89,23 +95,50 @@ def distorted(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return (1 - blend) * x + blend * soft + noise, amount
 
 
-def verification_loss(embeddings: Tensor, people_in_batch: int) -> Tensor:
-    """Pushes cosines of a person's two pictures above 0.5, and those of two people below it.
+@torch.no_grad()
+def embed(network: nn.Module, pictures: Tensor) -> Tensor:
+    """Embeddings of uint8 pictures (P, D, 3, 64, 64), with shape (P, D, E)."""
+    rows = [network(to_network(p)) for p in pictures.flatten(0, 1).split(250)]
+    return torch.cat(rows).view(*pictures.shape[:2], -1)
+
+
+def discriminant(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """Linear discriminant analysis: makes people differ, and one person's pictures agree.
+
+    Directions are whitened by the scatter within people and weighted by how much of their
+    variance lies between people, √(λ/(1+λ)) (Fisher, 1936; Prince & Elder, 2007).
 
     Args:
-        embeddings: with shape (2 · people_in_batch, D); row p and row p + people_in_batch belong
-            to one person.
+        embeddings: of several pictures of many people, with shape (P, D, E).
+
+    Returns:
+        Matrix (E, E) and mean (E,): an embedding e becomes (e - mean) @ matrix.
     """
-    unit = F.normalize(embeddings)
-    cosines = unit @ unit.T
-    person = torch.arange(people_in_batch).repeat(2)
-    same = person[:, None] == person[None, :]
-    off_diagonal = ~torch.eye(len(unit), dtype=torch.bool)
-    positive, negative = cosines[same & off_diagonal], cosines[~same]
-    # A margin of 0.1 on both sides; hard pairs weigh most.
-    low, high = 20 * (0.6 - positive), 20 * (negative - 0.4)
-    hard = torch.logsumexp(high.view(len(unit), -1), dim=1).relu().mean() / 10
-    return F.softplus(low).mean() + F.softplus(high).mean() * 4 + hard
+    means = embeddings.mean(dim=1)
+    residual = (embeddings - means[:, None]).flatten(0, 1)
+    count, draws, size = embeddings.shape
+    within = residual.T @ residual / (count * (draws - 1)) + 1e-3 * torch.eye(size)
+    root = torch.linalg.cholesky(within)
+    half = torch.linalg.solve(root, torch.cov(means.T))
+    values, vectors = torch.linalg.eigh(torch.linalg.solve(root, half.T))
+    values = values.clamp(min=0)
+    matrix = torch.linalg.solve(root.T, vectors) * (values / (1 + values)).sqrt()
+    return matrix, means.mean(dim=0)
+
+
+@torch.no_grad()
+def fold_discriminant(network: nn.Module, pictures: Tensor) -> None:
+    """Put the discriminant of these people into the network's last layer.
+
+    Args:
+        network: embedder whose last layer is the linear `head`.
+        pictures: uint8 with shape (P, D, 3, 64, 64), of people it was not trained on.
+    """
+    head = network.head
+    assert isinstance(head, nn.Linear)
+    matrix, mean = discriminant(embed(network, pictures))
+    head.bias.copy_((head.bias - mean) @ matrix)
+    head.weight.copy_(matrix.T @ head.weight)
 
 
 def probabilities(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
@@ -126,16 +159,11 @@ def verification_figures(
     network: nn.Module, split: str = "test", count: int = 1000
 ) -> dict[str, Any]:
     """Share of pairs told apart by cosine > 0.5; as many different as equal people."""
-    pictures = people(split, count)
-    first, second = (
-        torch.cat([F.normalize(network(to_network(p))) for p in pictures[:, draw].split(250)])
-        for draw in (0, 1)
-    )
+    first, second = F.normalize(embed(network, people(split, range(count), 2)), dim=-1).unbind(1)
     same = (first * second).sum(dim=1) > 0.5
     other = (first * second.roll(1, dims=0)).sum(dim=1) > 0.5
-    accuracy = (float(same.float().mean()) + float((~other).float().mean())) / 2
     return {
-        "verification_accuracy": accuracy,
+        "verification_accuracy": float((same.float().mean() + (~other).float().mean()) / 2),
         "same_above_half": float(same.float().mean()),
         "others_below_half": float((~other).float().mean()),
     }

@@ -21,6 +21,10 @@ def _same(network: nn.Module) -> nn.Module:
     return network
 
 
+def _as_trained(network: nn.Module) -> None:
+    return None
+
+
 def _nothing(network: nn.Module) -> dict[str, Any]:
     return {}
 
@@ -38,6 +42,7 @@ class Part:
         measure: figures of the network as users load it, after the float16 round trip.
         wrap: puts training-only layers around the network; they are not shipped. The loss then
             gets the wrapper, which must use the very network given.
+        finish: last change of the trained network, in place, before it is stored.
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
     """
 
@@ -50,6 +55,7 @@ class Part:
     loss: Callable[[], Loss]
     measure: Callable[[nn.Module], dict[str, Any]] = _nothing
     wrap: Callable[[nn.Module], nn.Module] = _same
+    finish: Callable[[nn.Module], None] = _as_trained
     facts: dict[str, Any] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, Any]:
@@ -98,6 +104,7 @@ def train_part(
         network = build_network(part.architecture, part.config)
         trained = part.wrap(network)
     seconds = fit(part.name, trained, part.loss(), part.settings, checkpoint, progress=progress)
+    part.finish(network)
     save_network(path, network, part.architecture, part.config, _card(dataset, part, seconds))
     reloaded, _ = load_network(path)
     with torch.no_grad():
