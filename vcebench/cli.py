@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import vcebench
-from vcebench.commands import data, listing, run, sweep, table
+from vcebench.commands import claims, data, listing, report, run, sweep, table
 from vcebench.errors import StoppedError, UserError, one_line
 
 USAGE = 2
@@ -54,6 +54,8 @@ app.command()(data.train)
 app.command()(data.show)
 app.command()(table.table)
 app.command()(sweep.sweep)
+app.command()(report.report)
+app.command()(claims.claims)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
