@@ -64,6 +64,7 @@ class RunConfig(_Frozen):
     batch_size: rows of every batch; the last ones are padded to it.
     device: "cpu" or "cuda".
     trace: number of images whose steps are kept; adds files and changes no image.
+    skip_bad: leave out image files that cannot be used, and count them.
     """
 
     method: str
@@ -79,10 +80,11 @@ class RunConfig(_Frozen):
     image_format: Literal["png", "jpeg"] = "png"
     device: Literal["cpu", "cuda"] = "cpu"
     trace: int = Field(0, ge=0)
+    skip_bad: bool = False
 
     def digest(self) -> str:
         """SHA-256 of the configuration, without what changes no image."""
-        content = self.model_dump(mode="json", exclude={"trace"})
+        content = self.model_dump(mode="json", exclude={"trace", "skip_bad"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder_name(self) -> str:

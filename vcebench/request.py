@@ -33,7 +33,7 @@ class Request:
     method: str
     dataset: str
     task: str | None = None
-    split: str = "test"
+    split: str | None = None
     limit: int | None = None
     seed: int = 0
     batch_size: int | None = None
@@ -44,6 +44,7 @@ class Request:
     image_format: str = "png"
     trace: int = 0
     data_root: Path | None = None
+    skip_bad: bool = False
 
 
 def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
@@ -76,6 +77,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         image_format=request.image_format,
         device=resolve_device(request.device),
         trace=request.trace,
+        skip_bad=request.skip_bad,
     )
     return config, images
 

@@ -17,6 +17,7 @@ from vcebench import profiling
 from vcebench.assemble import network_facts, worker_of
 from vcebench.config import PROTOCOL, RunConfig
 from vcebench.data.base import HasTruth, ImageSet
+from vcebench.data.files import BadImageError
 from vcebench.engines.local import LocalEngine
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.images import Codec
@@ -62,6 +63,7 @@ def run(
     with open_store(output, _manifest(config, network_facts(bundle), data_root)) as store:
         if len(store.finished) >= config.limit:
             return store.folder
+        skipped: dict[str, str] = {}
         sitting = _sitting(worker.device, threads)
         store.update(status="running")
         profiling.reset_peak_memory(worker.device)
@@ -71,7 +73,7 @@ def run(
             with _interruptible(store, config):
                 try:
                     ladder = Ladder(
-                        pending(config, images, store.finished),
+                        pending(config, images, store.finished, skipped),
                         config.guidance.lambda_class,
                         config.batch_size,
                     )
@@ -82,14 +84,28 @@ def run(
                 finally:
                     engine.close()
                     _note(store, sitting, worker.device, time.perf_counter() - started)
-        store.update(status="finished")
+        store.update(status="finished", skipped=skipped)
         return store.folder
 
 
-def pending(config: RunConfig, images: ImageSet, finished: Any) -> Iterator[Item]:
-    """The images of a run that have no row yet, opened one by one."""
+def pending(
+    config: RunConfig, images: ImageSet, finished: Any, skipped: dict[str, str] | None = None
+) -> Iterator[Item]:
+    """The images of a run that have no row yet, opened one by one.
+
+    Args:
+        skipped: gets the files that cannot be used, with the reason, if the run skips them.
+    """
     for index in range(config.limit):
-        example = images[index]
+        try:
+            example = images[index]
+        except BadImageError as error:
+            if not config.skip_bad:
+                raise
+            if skipped is not None:
+                skipped[str(index)] = one_line(error)
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
+            continue
         if example.id in finished:
             continue
         check_image(example.image, example.id)
@@ -130,7 +146,7 @@ def _row(final: Final) -> Row:
         prediction=outcome.prediction,
         source=outcome.source,
         target=outcome.target,
-        correct=outcome.prediction == item.label,
+        correct=item.label < 0 or outcome.prediction == item.label,  # below 0: unlabelled
         flipped=outcome.flipped,
         flipped_float=outcome.flipped_float,
         top1=outcome.top1,

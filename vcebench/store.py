@@ -27,7 +27,9 @@ from vcebench.runfolder import MANIFEST, SHARDS, RunFolder
 
 _LOCK = ".lock"
 # What changes no image may differ between the sittings of a run.
-_FREE = ("trace",)
+_FREE = ("trace", "skip_bad")
+# Networks that decide what the images are; those of metrics may come and go.
+_MAKING = ("prior", "classifier", "perceptual")
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What has to agree for a run to be continued."""
     config = {key: value for key, value in manifest["config"].items() if key not in _FREE}
-    return json.loads(json.dumps({**config, "networks": manifest["networks"]}))  # type: ignore[no-any-return]
+    networks = {k: v for k, v in manifest["networks"].items() if k in _MAKING}
+    return json.loads(json.dumps({**config, "networks": networks}))  # type: ignore[no-any-return]
 
 
 def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:

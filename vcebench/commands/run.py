@@ -34,7 +34,9 @@ def run(
     method: Annotated[str, typer.Option(help="id of a method: `vcebench list methods`")],
     dataset: Annotated[str, typer.Option(help="id of a data set: `vcebench list datasets`")],
     task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
-    split: Annotated[str, typer.Option(help="part of the data set")] = "test",
+    split: Annotated[
+        str | None, typer.Option(show_default="the protocol's", help="part of the data set")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help="images to explain, 0 for all; embedded sets: 64")
     ] = None,
@@ -106,6 +108,9 @@ def run(
         int, typer.Option(min=0, help="keep all steps of that many images", rich_help_panel=_RUN)
     ] = 0,
     data_root: DataRoot = None,
+    skip_bad: Annotated[
+        bool, typer.Option(help="leave out damaged images, and count them", rich_help_panel=_RUN)
+    ] = False,
     form: Format = Form.github,
 ) -> None:
     """Explain the images of a data set, and print the row of metrics.
@@ -145,6 +150,7 @@ def run(
         image_format=image_format.value,
         trace=trace,
         data_root=data_root,
+        skip_bad=skip_bad,
     )
     config, images = resolve(request)
     _print(run_seeds(config, images, seeds, output, threads, data_root=data_root), form)

@@ -27,6 +27,8 @@ class DatasetEntry:
 
     target: "module:Class", called as Class(task, split, root).
     embedded: the set and all its networks ship with the package.
+    default_split: the split of the protocol.
+    images: number of images of that split in the protocol, all tasks together.
     """
 
     name: str
@@ -38,6 +40,8 @@ class DatasetEntry:
     size: tuple[int, int]
     splits: tuple[str, ...] = ("train", "val", "test")
     embedded: bool = True
+    default_split: str = "test"
+    images: int | None = None
 
     def task(self, name: str | None = None) -> Task:
         """The task of that name, the default one if none is given."""
@@ -58,6 +62,17 @@ def _digit_pair(first: int, second: int) -> Task:
     return Task(f"{first}-{second}", "pair", (first, second), (str(first), str(second)))
 
 
+_FACES = (
+    Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
+    Task("age", "binary", (0, 1), ("old", "young"), "Young"),
+)
+_ROADS = (Task("forward-slowdown", "binary", (0, 1), ("slow down", "forward"), "Forward"),)
+_ANIMALS = (
+    Task("sorrel-zebra", "pair", (339, 340), ("sorrel", "zebra")),
+    Task("persian-egyptian", "pair", (283, 285), ("Persian cat", "Egyptian cat")),
+    Task("cougar-cheetah", "pair", (286, 293), ("cougar", "cheetah")),
+)
+
 DATASETS: dict[str, DatasetEntry] = {
     entry.name: entry
     for entry in (
@@ -69,6 +84,66 @@ DATASETS: dict[str, DatasetEntry] = {
             tasks=(_digit_pair(3, 8), _digit_pair(4, 9), _digit_pair(1, 7)),
             default_task="3-8",
             size=(32, 32),
+        ),
+        DatasetEntry(
+            name="celeba",
+            summary="aligned faces, 128x128; smile and age; needs images and networks",
+            reference="Liu et al. 2015",
+            target="vcebench.data.celeba:celeba",
+            tasks=_FACES,
+            default_task="smile",
+            size=(128, 128),
+            embedded=False,
+            default_split="val",
+            images=19_867,
+        ),
+        DatasetEntry(
+            name="celebahq",
+            summary="faces, 256x256; smile and age; needs images and networks",
+            reference="Karras et al. 2018; Lee et al. 2020",
+            target="vcebench.data.celebahq:celebahq",
+            tasks=_FACES,
+            default_task="smile",
+            size=(256, 256),
+            embedded=False,
+            images=2_824,
+        ),
+        DatasetEntry(
+            name="bdd100k",
+            summary="street scenes, 256x512; from forward to slow down; needs images and networks",
+            reference="Yu et al. 2020",
+            target="vcebench.data.bdd:bdd100k",
+            tasks=_ROADS,
+            default_task="forward-slowdown",
+            size=(256, 512),
+            embedded=False,
+            default_split="val",
+            images=10_000,
+        ),
+        DatasetEntry(
+            name="bddoia",
+            summary="street scenes with actions, 256x512; needs images and networks",
+            reference="Xu et al. 2020",
+            target="vcebench.data.bdd:bddoia",
+            tasks=_ROADS,
+            default_task="forward-slowdown",
+            size=(256, 512),
+            embedded=False,
+            default_split="val",
+            images=2_259,
+        ),
+        DatasetEntry(
+            name="imagenet",
+            summary="three pairs of classes, 256x256; needs images and networks",
+            reference="Russakovsky et al. 2015",
+            target="vcebench.data.imagenet:imagenet",
+            tasks=_ANIMALS,
+            default_task="sorrel-zebra",
+            size=(256, 256),
+            splits=("train", "val"),
+            embedded=False,
+            default_split="train",
+            images=7_800,
         ),
     )
 }
@@ -82,15 +157,17 @@ def dataset_entry(name: str) -> DatasetEntry:
 
 
 def open_dataset(
-    name: str, task: str | None = None, split: str = "test", root: Path | None = None
+    name: str, task: str | None = None, split: str | None = None, root: Path | None = None
 ) -> ImageSet:
-    """One split of a data set through one of its tasks (the default task if none is given).
+    """One split of a data set through one of its tasks (the default ones if none is given).
 
-    Raises `UnknownNameError` (a ValueError) for an unknown data set, task or split.
+    Raises:
+        UnknownNameError: (a ValueError) unknown data set, task or split.
+        UserError: the data of a set that does not ship is missing; what to fetch is said.
     """
     entry = dataset_entry(name)
     chosen = entry.task(task)
-    entry.check_split(split)
+    split = entry.check_split(split or entry.default_split)
     module, _, symbol = entry.target.partition(":")
     build = cast(
         Callable[[Task, str, Path | None], ImageSet], getattr(import_module(module), symbol)

@@ -1,0 +1,164 @@
+"""Image files of a data set on disk: found, read, brought to the size of the networks.
+
+Preprocessing follows the authors' loaders: Pillow resizes the decoded image, so the numbers are
+those of its filters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vcebench.errors import UserError
+
+ENVIRONMENT = "VCEBENCH_DATA"
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class BadImageError(UserError):
+    """An image file that cannot be used; `--skip-bad` leaves such files out."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image of any size becomes one of (height, width).
+
+    fit: "crop" scales until the image covers the size and cuts out the middle; "stretch" resizes
+        the whole image; "pad" scales it into the size, with black around.
+    """
+
+    height: int
+    width: int
+    fit: Literal["crop", "stretch", "pad"] = "crop"
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def apply(self, image: Image.Image) -> Image.Image:
+        """The image with the wanted size."""
+        resample = _FILTERS[self.resample]
+        wanted = (self.width, self.height)
+        if self.fit == "stretch":
+            return image.resize(wanted, resample)
+        ratios = (self.width / image.width, self.height / image.height)
+        scale = max(ratios) if self.fit == "crop" else min(ratios)
+        # The other side is cut down to a whole number, as torchvision's Resize does.
+        size = [
+            side if ratio == scale else max(1, int(length * scale + 1e-6))
+            for side, ratio, length in zip(wanted, ratios, image.size, strict=True)
+        ]
+        scaled = image.resize((size[0], size[1]), resample)
+        left, top = (
+            round((have - want) / 2.0) for have, want in zip(scaled.size, wanted, strict=True)
+        )
+        return scaled.crop((left, top, left + self.width, top + self.height))
+
+
+def read_picture(
+    path: Path,
+    geometry: Geometry,
+    native: tuple[int, int] | None = None,
+    upright: bool = False,
+) -> Tensor:
+    """An image file as uint8 with shape (3, height, width).
+
+    Args:
+        path: JPEG, PNG or another format that Pillow reads; grey and palette become RGB.
+        geometry: the size wanted.
+        native: (width, height) that the file must have; None allows any.
+        upright: turn the image as its EXIF entry says.
+
+    Raises:
+        BadImageError: missing, damaged, truncated, or of another size.
+    """
+    try:
+        with Image.open(path) as picture:
+            if native is not None and picture.size != native:
+                raise BadImageError(
+                    f"{path} has {_size(picture.size)} pixels, the data set's images have "
+                    f"{_size(native)}: use the original files, or --skip-bad"
+                )
+            turned = ImageOps.exif_transpose(picture) if upright else picture
+            pixels = np.array(geometry.apply(turned.convert("RGB")))
+    except FileNotFoundError as error:
+        raise BadImageError(f"{path} is missing: complete the data, or use --skip-bad") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        detail = " ".join(str(error).split()).replace(str(path), path.name)
+        raise BadImageError(
+            f"{path} cannot be decoded ({detail}): replace it, or use --skip-bad"
+        ) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) from the header of an image file; raises BadImageError."""
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadImageError(f"{path} is missing or no image") from error
+
+
+def inside(root: Path, relative: str) -> Path:
+    """The real path of a file of the data set.
+
+    Raises UserError if it, or a link on the way, leads out of the data set's folder.
+    """
+    base = root.resolve()
+    path = (base / relative).resolve()
+    if not path.is_relative_to(base):
+        raise UserError(
+            f"{relative!r} leads out of {root}: files have to lie inside the data folder; "
+            "move them there"
+        )
+    return path
+
+
+def data_folder(name: str, root: Path | None, layouts: Sequence[str], fetch: str) -> Path:
+    """The folder of a data set.
+
+    Args:
+        name: id of the data set.
+        root: from --data-root; $VCEBENCH_DATA without it.
+        layouts: names that the data set's folder may have inside the root; the root itself is
+            taken if it holds none of them.
+        fetch: what to get and how to lay it out, for the message.
+
+    Raises UserError that says what to fetch and where to put it.
+    """
+    given = root or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
+    if given is None:
+        raise UserError(
+            f"{name} needs its images: {fetch} into a folder {layouts[0]}/ of a data folder; then "
+            f"say --data-root FOLDER or set {ENVIRONMENT}. `vcebench check --dataset {name}` lists "
+            "all that is missing, networks included"
+        )
+    base = given.expanduser()
+    if not base.is_dir():
+        raise UserError(f"there is no folder {base}: {fetch} into {base / layouts[0]}/")
+    for layout in layouts:
+        if (base / layout).is_dir():
+            return base / layout
+    return base
+
+
+def first_present(base: Path, names: Sequence[str], what: str, fetch: str) -> Path:
+    """The first of several possible places of a file or folder.
+
+    Raises UserError that says what to fetch and where to put it.
+    """
+    for name in names:
+        if (base / name).exists():
+            return base / name
+    raise UserError(f"{what} is missing: {fetch}; looked for {' and '.join(names)} in {base}")
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
