@@ -53,7 +53,7 @@ def tiny_bundle() -> Bundle:
         oracle=classifier.network,
         judge=classifier,
         identity=None,
-        class_unit=1.0,
+        class_unit=110.0,  # some images flip at once, some at the second or third λ_c, some never
         perceptual_unit=1.0,
         hashes=dict.fromkeys(roles, "0" * 64),
         backbones={role: f"tiny {role}" for role in roles},
@@ -68,14 +68,27 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
     return networks
 
 
+TINY = {"tau": 3, "guidance_scale": 40.0, "top_k": 0.3}
+
+
 @pytest.fixture
 def tiny_run(bundle: Bundle, tmp_path: Path) -> Callable[..., RunFolder]:
-    """A run over the first digits with the tiny networks: tiny_run(limit=5, folder="a", …)."""
+    """A run over the first digits with the tiny networks: tiny_run("folder", limit=5, …)."""
 
     def make(folder: str = "run", threads: int = 1, **values: Any) -> RunFolder:
-        settings = {"tau": 2, **values.pop("settings", {})}
-        asked = {"method": "maskdime", "limit": 5, "batch_size": 2, **values}
-        config, images = resolve(Request(dataset="digits", settings=settings, **asked))
+        asked = {"method": "maskdime", "limit": 6, "batch_size": 4, "settings": TINY, **values}
+        config, images = resolve(Request(dataset="digits", **asked))
         return runner.run(config, images, tmp_path / folder, bundle, threads)
 
     return make
+
+
+def pixels(folder: RunFolder, kind: str = "counterfactuals") -> dict[str, bytes]:
+    """Name → content of a run's image files."""
+    return {path.name: path.read_bytes() for path in sorted((folder.path / kind).iterdir())}
+
+
+@pytest.fixture
+def contents() -> Callable[..., dict[str, bytes]]:
+    """The function that reads a run's image files."""
+    return pixels
