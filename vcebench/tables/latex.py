@@ -42,7 +42,7 @@ def escape(text: str) -> str:
 
 def latex(document: Document) -> str:
     """One tabular a panel, tasks side by side; notes are not part of it."""
-    title = f"% Table {document.number}: {document.title}".translate({10: " "})
+    title = f"% Table {document.number}: {escape(document.title)}"
     return "\n\n".join([title, *(_tabular(panel) for panel in document.panels if panel.rows)])
 
 

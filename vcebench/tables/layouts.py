@@ -236,7 +236,7 @@ def on_dataset(entry: Layout, dataset: str, tasks: tuple[str, ...] = ()) -> Layo
         if own or lent:
             panels.append(tuple(own or lent))
     if not panels and dataset in STAND_INS and tasks:
-        width = max(len(panel) for panel in entry.panels)
+        width = max(len({group.task for group in panel}) for panel in entry.panels)
         panels = [tuple(Group(dataset, task) for task in tasks[:width])]
     if not panels:
         names = ", ".join(dict.fromkeys(g.dataset for g in entry.groups if g.dataset))

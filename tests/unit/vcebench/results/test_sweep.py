@@ -1,0 +1,152 @@
+"""Sweeps: what a table needs, what exists, in which order, and what is exported."""
+
+from __future__ import annotations
+
+import pytest
+
+from vcebench.errors import StoppedError, UserError
+from vcebench.measurements import read_csv, stored_runs
+from vcebench.plan import Planned, commands_that_fill, existing, missing, plan, table_on
+from vcebench.sweep import export, exported, sweep
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_a_plan_begins_with_the_most_valuable_rows():
+    methods = [wanted.method for wanted in plan("1", "digits")][:3]
+    assert methods == ["maskdime", "fastdime", "dime"]
+
+
+def test_slow_methods_stop_early_on_embedded_sets():
+    limits = {wanted.method: wanted.limit for wanted in plan("4", "digits", 64)}
+    assert (limits["maskdime"], limits["dime"]) == (64, 32)
+
+
+def test_a_plan_asks_for_no_more_images_than_there_are():
+    assert plan("4", "digits", 10_000)[0].limit == 100
+
+
+def test_efficiency_has_its_batch_and_a_second_tau():
+    runs = plan("7", "digits")
+    assert {wanted.batch_size for wanted in runs} == {5}
+    assert [w.method for w in runs if w.tau == 30] == ["maskdime", "fastdime", "dime"]
+    assert runs[0].limit == 20
+
+
+def test_published_sets_take_all_images():
+    assert plan("1", "celeba")[0].command == (
+        "vcebench run --method maskdime --dataset celeba --task smile --limit 0"
+    )
+
+
+def test_diversity_has_five_seeds():
+    assert {wanted.seeds for wanted in plan("diversity", "digits")} == {5}
+
+
+def test_a_table_that_is_not_about_the_data_set_is_an_error():
+    with pytest.raises(UserError, match="is about imagenet"):
+        plan("3", "celeba")
+
+
+@pytest.mark.parametrize(
+    ("changes", "there"),
+    [
+        ({}, True),
+        ({"limit": 2}, True),
+        ({"limit": 5}, False),
+        ({"method": "fastdime"}, False),
+        ({"task": "4-9"}, False),
+        ({"tau": 30}, False),
+        ({"batch_size": 5}, False),
+        ({"batch_size": 16}, True),
+        ({"seeds": 5}, False),
+    ],
+)
+def test_what_exists_is_what_holds_the_images_asked_for(tmp_path, fake_run, changes, there):
+    fake_run(tmp_path / "run", images=4)
+    wanted = {"method": "maskdime", "dataset": "digits", "task": "3-8", "limit": 4, **changes}
+    assert (existing(Planned(**wanted), stored_runs(tmp_path)[0]) is not None) is there
+
+
+def test_runs_with_other_settings_do_not_count(tmp_path, fake_run):
+    fake_run(tmp_path / "run", settings={"rho": 0.25})
+    wanted = Planned("maskdime", "digits", "3-8", 4)
+    assert existing(wanted, stored_runs(tmp_path)[0]) is None
+
+
+def test_a_sweep_runs_only_what_is_missing(tmp_path, fake_run, said):
+    fake_run(tmp_path / "run")
+    planned = [Planned(method, "digits", "3-8", 4) for method in ("maskdime", "fastdime")]
+    ran: list[list[str]] = []
+    outcomes = sweep(planned, tmp_path, 1, said.append, lambda words: ran.append([*words]) or 0)
+    assert [one.state for one in outcomes] == ["there", "done"]
+    assert [words[2] for words in ran] == ["fastdime"]
+    assert said == [
+        "run 2 of 2: vcebench run --method fastdime --dataset digits --task 3-8 --limit 4"
+    ]
+
+
+def test_a_failed_run_does_not_stop_the_others(tmp_path, said):
+    planned = [Planned(method, "digits", "3-8", 4) for method in ("maskdime", "fastdime")]
+    codes = iter((2, 0))
+    outcomes = sweep(planned, tmp_path, None, said.append, lambda words: next(codes))
+    assert [one.state for one in outcomes] == ["failed", "done"]
+
+
+def test_an_interrupted_sweep_says_how_to_continue(tmp_path, said):
+    planned = [Planned("maskdime", "digits", "3-8", 4)]
+    with pytest.raises(StoppedError, match="the same command continues"):
+        sweep(planned, tmp_path, None, said.append, lambda words: 130)
+
+
+def test_a_table_knows_the_commands_that_would_fill_it(tmp_path, fake_run):
+    for number, wanted in enumerate(plan("5", "digits", 4)):
+        if wanted.method != "maskdime-rho1":
+            fake_run(tmp_path / str(number), wanted.method)
+    assert commands_that_fill(table_on("5", "digits"), "digits", tmp_path, 4) == [
+        "vcebench sweep --table 5 --dataset digits",
+        "vcebench run --method maskdime-rho1 --dataset digits --task 3-8 --limit 4",
+    ]
+
+
+def test_nothing_is_missing_once_all_is_there(tmp_path, fake_run):
+    planned = plan("5", "digits", 4)
+    for wanted in planned:
+        fake_run(tmp_path / wanted.method, wanted.method)
+    assert missing(planned, stored_runs(tmp_path)[0]) == []
+
+
+def test_export_writes_the_tables_rows_in_order(tmp_path, fake_run):
+    runs, folder = tmp_path / "runs", tmp_path / "committed"
+    for method in ("fixed-mask", "maskdime"):
+        fake_run(runs / method, method, {"fid": 1.0, "fr": 100.0, "time": 3.0})
+    path = export("4", "digits", runs, folder)
+    rows = read_csv(path)
+    assert path.name == "digits-table4.csv"
+    assert [(r.method, r.metric) for r in rows if r.metric != "nfe_per_try"] == [
+        *(("maskdime", metric) for metric in ("fid", "fr", "nfe")),
+        *(("fixed-mask", metric) for metric in ("fid", "fr", "nfe")),
+    ]
+
+
+def test_an_export_keeps_rows_whose_runs_are_gone(tmp_path, fake_run):
+    runs, folder = tmp_path / "runs", tmp_path / "committed"
+    fake_run(runs / "a")
+    export("4", "digits", runs, folder)
+    (runs / "a" / "metrics.json").unlink()
+    fake_run(runs / "b", "fixed-mask")
+    methods = {row.method for row in read_csv(export("4", "digits", runs, folder))}
+    assert methods == {"maskdime", "fixed-mask"}
+
+
+def test_an_export_of_nothing_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="nothing is measured"):
+        export("4", "digits", tmp_path, tmp_path)
+
+
+def test_diversity_exports_only_sigma_l(measure):
+    rows = [measure("sigma_l", 0.1), measure("sigma_l", None), measure("fid", 1.0)]
+    assert [row.metric for row in exported(rows, "diversity", "synthfaces")] == ["sigma_l"]
