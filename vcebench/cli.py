@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import vcebench
-from vcebench.commands import claims, data, listing, report, run, sweep, table
+from vcebench.commands import check, claims, data, listing, report, run, sweep, table, weights
 from vcebench.errors import StoppedError, UserError, one_line
 
 USAGE = 2
@@ -52,6 +52,8 @@ app.command()(run.evaluate)
 app.command("list")(listing.list_)
 app.command()(data.train)
 app.command()(data.show)
+app.command()(check.check)
+app.add_typer(weights.app, name="weights")
 app.command()(table.table)
 app.command()(sweep.sweep)
 app.command()(report.report)
@@ -87,7 +89,11 @@ def _command(arguments: Sequence[str] | None) -> str:
     """The command among the arguments, with a blank after it; empty if there is none."""
     given = sys.argv[1:] if arguments is None else arguments
     first = next(iter(given), "")
-    return f"{first} " if first in ("run", "evaluate", "list", "train", "show") else ""
+    return (
+        f"{first} "
+        if first in ("run", "evaluate", "list", "train", "show", "check", "weights")
+        else ""
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

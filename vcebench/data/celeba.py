@@ -122,7 +122,7 @@ def read_attributes(path: Path) -> pd.DataFrame:
     if not table.index.is_unique:
         raise _wrong(path, "it names a file twice")
     flags = table > 0
-    flags.index = flags.index.astype(str)
+    flags.index = flags.index.astype(str).rename("file")
     return flags
 
 
