@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vcebench.config import PROTOCOL, build_config
+from vcebench.data.base import Example, Truth
 from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.evaluation import Evaluation
 from vcebench.images import Codec, dequantise, encode_masks
@@ -29,6 +31,14 @@ FAKES = {
     "fastdime": (0.75, 0.05, True),
     "dime": (0.6, 0.12, False),
 }
+
+
+@cache
+def face(index: int) -> tuple[Example, Truth]:
+    """A synthetic face, and what it looks like with the other value of its label."""
+    images = SynthFaces("smile", "test")
+    example = images[index]
+    return example, images.truth(index, 1 - example.label)
 
 
 def blend(x: Tensor, truth: Tensor, method: str, index: int) -> Tensor:
@@ -55,12 +65,10 @@ def fake_trace(x: Tensor, x_cf: Tensor, outer: Tensor, inner: Tensor) -> dict[st
     }
 
 
-def _finished(run: dict[str, Any], images: SynthFaces, index: int, example_id: str) -> Finished:
+def _finished(run: dict[str, Any], index: int, example_id: str) -> Finished:
     method, traced = run["method"], index < run["trace"]
-    picture = index % run["pictures"]
-    example = images[picture]
+    example, truth = face(index % run["pictures"])
     target = 1 - example.label
-    truth = images.truth(picture, target)
     x, x_cf = example.image, blend(example.image, truth.counterfactual, method, index)
     change = (x_cf.int() - x.int()).abs().float().mean()
     inner = truth.region[None]
@@ -173,11 +181,10 @@ def fixture_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFo
     ) -> RunFolder:
         path: Path = tmp_path_factory.mktemp("runs") / method
         names = [f"synthfaces-test-{k:05d}" for k in range(ids)] if isinstance(ids, int) else ids
-        content = _manifest(method, len(names), trace, seed) | manifest
+        content = _manifest(method, max(1, len(names)), trace, seed) | manifest
         run = {"method": method, "trace": trace, "pictures": pictures}
-        images = SynthFaces("smile", "test")
         with open_store(path, content) as store:
-            store.commit([_finished(run, images, k, id) for k, id in enumerate(names)])
+            store.commit([_finished(run, k, id) for k, id in enumerate(names)])
         folder = RunFolder(path)
         if evaluated:
             rows = folder.rows()

@@ -169,8 +169,10 @@
   };
 
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", (event) => {
+  field("find").addEventListener("input", () => change({ find: field("find").value }));
+  form.addEventListener("change", (event) => {
     const { name, value } = event.target;
+    if (name === "find") return;
     if (name === "subject") {
       state = { ...state, subject: value, run: "any", hide: "", page: "1" };
       showState();

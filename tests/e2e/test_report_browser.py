@@ -1,0 +1,486 @@
+"""The report in a real browser: headless Chromium, opened from its folder, without a network."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vcebench.report.build import build_report
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMEDRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (CHROMIUM and CHROMEDRIVER),
+        reason="needs Chromium: apt-get install chromium chromium-driver",
+    ),
+]
+
+MARKUP = "<img src=x onerror=window.planted=1>\"'&"
+METHODS = ("maskdime", "fastdime", "dime")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(CHROMEDRIVER)
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(60)
+    yield driver
+    driver.quit()
+
+
+class Site:
+    """One report in the browser."""
+
+    def __init__(self, driver, page: Path):
+        self.driver, self.folder = driver, page.parent
+
+    def open(self, page="index.html", width=1280, height=900, dark=False):
+        """A page in a window of this size."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.go(page)
+        return self
+
+    def go(self, page):
+        self.driver.get("about:blank")  # so that another #fragment is another page
+        self.driver.get(f"file://{self.folder}/{page}")
+
+    def script(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def one(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector):
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector):
+        return self.script(
+            "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())",
+            selector,
+        )
+
+    def choose(self, name, value):
+        Select(self.one(f"select[name={name}]")).select_by_value(value)
+
+    def check(self, name, value):
+        self.script("arguments[0].click()", self.one(f"input[name={name}][value='{value}']"))
+
+    def press(self, *keys):
+        self.one("body").send_keys(*keys)
+
+    def ids(self):
+        return self.texts(".card .open")
+
+    def data(self):
+        return json.loads(self.script("return document.querySelector('#data').textContent"))
+
+    def until(self, condition):
+        WebDriverWait(self.driver, 10).until(lambda _: condition())
+
+
+@pytest.fixture(scope="module")
+def site(browser, fixture_run, tmp_path_factory):
+    """Three methods on 30 images, the first two images traced."""
+    runs = [fixture_run(method, ids=30, trace=2).path for method in METHODS]
+    return Site(browser, build_report(runs, tmp_path_factory.mktemp("site") / "report"))
+
+
+@pytest.fixture(autouse=True)
+def no_complaint(browser):
+    """No test may leave an error or a warning in the console, or something in the storage."""
+    browser.get_log("browser")
+    yield
+    browser.execute_script("localStorage.clear(); sessionStorage.clear()")
+    assert browser.get_log("browser") == []
+
+
+# ---- summary ------------------------------------------------------------------------------------
+
+
+def names(site):
+    return site.texts("table.metrics tbody th")
+
+
+def heading(site, metric):
+    return site.one(f"th[data-metric={metric}]")
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected", "direction"),
+    [
+        ("fid", ["maskdime", "fastdime", "dime"], "ascending"),
+        ("gt_iou", ["maskdime", "fastdime", "dime"], "descending"),
+    ],
+)
+def test_a_heading_sorts_best_first_and_then_the_other_way(site, metric, expected, direction):
+    site.open()
+    button = heading(site, metric).find_element(By.TAG_NAME, "button")
+    button.click()
+    assert names(site) == expected
+    assert heading(site, metric).get_attribute("aria-sort") == direction
+    button.click()
+    assert names(site) == expected[::-1]
+
+
+def test_missing_numbers_stay_last_in_both_directions(site):
+    site.open()
+    button = heading(site, "cout").find_element(By.TAG_NAME, "button")
+    for expected in (["maskdime", "fastdime", "dime"], ["fastdime", "maskdime", "dime"]):
+        button.click()
+        assert names(site) == expected
+
+
+def test_methods_sort_by_name(site):
+    site.open().one("table.metrics thead th button").click()
+    assert names(site) == sorted(METHODS)
+
+
+def test_a_number_opens_what_it_rests_on(site):
+    site.open()
+    about = site.one("#about-1-fr")
+    assert not about.is_displayed()
+    site.one("[popovertarget=about-1-fr]").click()
+    assert about.is_displayed()
+    assert "fixture classifier" in about.text
+    site.press(Keys.ESCAPE)
+    assert not about.is_displayed()
+
+
+# ---- gallery ------------------------------------------------------------------------------------
+
+
+def flips(site, run):
+    return [i["id"] for i in site.data()["images"] if i["results"][run]["flipped"]]
+
+
+def test_a_card_shows_input_truth_and_every_method(site):
+    site.open()
+    card = site.one(".card")
+    assert [e.text for e in card.find_elements(By.CSS_SELECTOR, ".head b")] == list(METHODS)
+    kinds = [e.get_attribute("class") for e in card.find_elements(By.TAG_NAME, "figure")]
+    assert kinds == ["input", "truth", *["counterfactual", "difference", "mask"] * 3]
+    for image in card.find_elements(By.TAG_NAME, "img"):
+        assert image.get_attribute("alt")
+        assert image.get_attribute("loading") == "lazy"
+
+
+def test_pictures_are_there(site):
+    site.open()
+    site.script("document.querySelectorAll('.card img').forEach(i => i.loading = 'eager')")
+    widths = "return [...document.querySelectorAll('.card img')].map(i => i.naturalWidth)"
+    site.until(lambda: set(site.script(widths)) == {64})
+
+
+@pytest.mark.parametrize("run", [0, 2])
+def test_the_outcome_of_one_method_filters(site, run):
+    site.open()
+    site.choose("run", str(run))
+    site.choose("outcome", "flipped")
+    flipped = flips(site, run)
+    assert site.ids() == flipped[:24]
+    site.choose("outcome", "missed")
+    assert set(site.ids()).isdisjoint(flipped)
+    assert site.one("#count").text == f"{30 - len(flipped)} of 30 images"
+
+
+def test_wrongly_classified_inputs_can_be_picked(site):
+    site.open()
+    site.choose("input", "wrong")
+    assert site.ids() == [i["id"] for i in site.data()["images"] if not i["correct"]]
+
+
+@pytest.mark.parametrize(("order", "sign"), [("l1", 1), ("target_probability", -1)])
+def test_worst_first_follows_the_direction_of_the_metric(site, order, sign):
+    site.open()
+    site.choose("run", "1")
+    site.choose("order", order)
+    value = {i["id"]: i["results"][1]["values"][order] for i in site.data()["images"]}
+    assert site.ids() == sorted(value, key=lambda id: -sign * value[id])[:24]
+
+
+def test_an_image_is_found_by_its_id(site):
+    site.open().one("input[name=find]").send_keys("0001")
+    assert site.ids() == [f"synthfaces-test-{k:05d}" for k in (1, *range(10, 20))]
+
+
+def test_nothing_found_is_said(site):
+    site.open().one("input[name=find]").send_keys("nobody")
+    assert site.one(".empty").text == "No image fits these filters."
+
+
+def test_pages_lead_through_all_images(site):
+    site.open()
+    assert len(site.ids()) == 24
+    site.script("arguments[0].click()", site.one("#pager [data-step='1']"))
+    assert site.ids() == [f"synthfaces-test-{k:05d}" for k in range(24, 30)]
+    assert site.one("#page").text == "Page 2 of 2"
+
+
+def test_the_address_keeps_filters(site):
+    site.open("index.html#outcome=missed&run=0&view=side")
+    assert set(site.ids()).isdisjoint(flips(site, 0))
+    assert site.one("#cards").get_attribute("class").startswith("cards side")
+
+
+def test_side_by_side_puts_the_methods_in_one_line(site):
+    site.open()
+    site.check("view", "side")
+    pictures = site.all(".card:first-child .counterfactual img")
+    assert len(pictures) == 3
+    tops = {round(picture.rect["y"]) for picture in pictures}
+    lefts = [picture.rect["x"] for picture in pictures]
+    assert len(tops) == 1
+    assert lefts == sorted(set(lefts))
+
+
+@pytest.mark.parametrize("layer", ["counterfactual", "difference", "mask"])
+def test_side_by_side_shows_one_layer(site, layer):
+    site.open()
+    site.check("view", "side")
+    site.check("layer", layer)
+    shown = [e for e in site.all(".card:first-child .strip figure") if e.is_displayed()]
+    assert [e.get_attribute("class") for e in shown] == [layer] * 3
+
+
+def test_a_method_can_be_hidden_but_not_all(site):
+    site.open()
+    for box in site.all("#methods input"):
+        site.script("arguments[0].click()", box)
+    heads = site.texts(".card:first-child .head b")
+    assert heads == ["dime"]
+
+
+def test_tasks_are_told_apart(browser, fixture_run, tmp_path):
+    runs = [
+        fixture_run("maskdime", ids=3).path,
+        fixture_run("dime", ids=["other"], protocol="other/2").path,
+    ]
+    site = Site(browser, build_report(runs, tmp_path / "report")).open()
+    assert len(site.ids()) == 3
+    site.choose("subject", "1")
+    assert site.ids() == ["other"]
+    assert len(site.all("table.metrics")) == 2
+
+
+# ---- keys ---------------------------------------------------------------------------------------
+
+
+def test_arrows_walk_over_the_cards_and_enter_opens(site):
+    site.open()
+    site.press(Keys.ARROW_RIGHT)
+    site.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    active = site.driver.switch_to.active_element
+    assert active.text == "synthfaces-test-00001"
+    active.send_keys(Keys.ENTER)
+    site.until(lambda: site.driver.current_url.endswith("images/00002.html"))
+
+
+def test_letters_turn_pages_and_change_view_and_layer(site):
+    site.open()
+    site.press("n")
+    assert site.one("#page").text == "Page 2 of 2"
+    site.press("p")
+    assert site.one("#page").text == "Page 1 of 2"
+    site.press("v", "d")
+    assert site.one("#cards").get_attribute("class") == "cards side layer-difference"
+
+
+def test_slash_searches_and_letters_then_are_text(site):
+    site.open().press("/")
+    field = site.driver.switch_to.active_element
+    field.send_keys("nv")
+    assert field.get_attribute("value") == "nv"
+    assert "side" not in site.one("#cards").get_attribute("class")
+
+
+def test_question_mark_lists_the_keys(site):
+    site.open().press("?")
+    assert site.one("#keys").is_displayed()
+
+
+def test_arrows_lead_from_image_to_image_and_escape_back(site):
+    site.open("images/00001.html").press(Keys.ARROW_RIGHT)
+    site.until(lambda: "00002.html" in site.driver.current_url)
+    site.press(Keys.ESCAPE)
+    site.until(lambda: "index.html" in site.driver.current_url)
+
+
+def test_image_pages_follow_the_selection_of_the_gallery(site):
+    site.open()
+    site.choose("run", "2")
+    site.choose("outcome", "missed")
+    first, second, *_ = site.ids()
+    site.script("document.querySelector('.card .open').click()")
+    site.until(lambda: site.texts("h1") == [first])
+    site.press(Keys.ARROW_RIGHT)
+    site.until(lambda: site.texts("h1") == [second])
+    site.press(Keys.ESCAPE)
+    site.until(lambda: "outcome=missed" in site.driver.current_url)
+    assert site.ids()[0] == first
+
+
+# ---- page of an image ---------------------------------------------------------------------------
+
+
+def frame_positions(site):
+    code = "return [...document.querySelectorAll('.frame')].map(f => f.style.backgroundPosition)"
+    return set(site.script(code))
+
+
+def test_the_slider_moves_the_frames_of_all_methods(site):
+    site.open("images/00001.html")
+    slider = site.one("#step")
+    slider.send_keys(Keys.HOME)
+    assert site.one("#at").text == "1"
+    assert frame_positions(site) == {"0% 0%"}
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert site.one("#at").text == "2"
+    (position,) = frame_positions(site)
+    assert position.startswith("11.1")
+    assert set(site.texts(".film-index")) == {"step 2 of 12, index 10"}
+    assert len(site.all("[data-film]")) == 3
+
+
+def test_point_and_comma_step(site):
+    site.open("images/00001.html").press(",")
+    assert site.one("#at").text == "11"
+    site.press(".")
+    assert site.one("#at").text == "12"
+
+
+def test_play_runs_to_the_last_step(site):
+    site.open("images/00001.html").one("#play").click()
+    assert site.one("#play").text == "Pause"
+    site.until(lambda: site.one("#play").text == "Play")
+    assert site.one("#at").text == "12"
+
+
+def test_strips_of_steps_are_loaded(site):
+    site.open("images/00001.html")
+    load = """
+        const done = arguments[0];
+        const frames = [...document.querySelectorAll('.frame')];
+        Promise.all(frames.map((frame) => new Promise((resolve) => {
+            const image = new Image();
+            image.onload = () => resolve(image.naturalWidth);
+            image.onerror = () => resolve(0);
+            image.src = frame.dataset.src;
+        }))).then(done);
+    """
+    assert set(site.driver.execute_async_script(load)) == {640}
+
+
+def test_an_image_without_trace_has_no_slider(site):
+    assert not site.open("images/00003.html").all("#step")
+
+
+def test_x_holds_the_input_under_the_counterfactual(site):
+    site.open("images/00001.html")
+    fire = "document.dispatchEvent(new KeyboardEvent(arguments[0], {key: 'x'}))"
+    site.script(fire, "keydown")
+    sources = "return [...document.querySelectorAll('.swap img')].map(i => i.src)"
+    assert all(source.endswith("/input.png") for source in site.script(sources))
+    site.script(fire, "keyup")
+    assert not any(source.endswith("/input.png") for source in site.script(sources))
+
+
+# ---- looks --------------------------------------------------------------------------------------
+
+
+def paper(site):
+    return site.script("return getComputedStyle(document.body).backgroundColor")
+
+
+def test_the_system_decides_on_dark_until_the_reader_does(site):
+    light = paper(site.open())
+    dark = paper(site.open(dark=True))
+    assert light != dark
+    button = site.one("#theme")
+    button.click()
+    assert (button.text, paper(site)) == ("Theme: light", light)
+    button.click()
+    assert (button.text, paper(site)) == ("Theme: dark", dark)
+
+
+def test_the_choice_holds_on_other_pages(site):
+    light = paper(site.open())
+    site.press("t", "t")
+    for page in ("runs/1.html", "images/00003.html"):
+        site.go(page)
+        assert paper(site) != light
+
+
+@pytest.mark.parametrize("page", ["index.html", "images/00001.html", "runs/1.html"])
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_no_page_is_wider_than_its_window(site, page, width):
+    site.open(page, width=width)
+    assert site.script("return document.documentElement.scrollWidth") <= width
+
+
+def test_side_by_side_fits_a_phone(site):
+    site.open("index.html#view=side", width=390, height=844)
+    assert site.script("return document.documentElement.scrollWidth") <= 390
+
+
+# ---- safety and speed ---------------------------------------------------------------------------
+
+
+def test_planted_markup_stays_text(browser, fixture_run, tmp_path, monkeypatch):
+    ids = [MARKUP, "<\u2215script><script>window.planted=1<\u2215script>"]
+    names = {0: MARKUP, 1: "</script><script>window.planted=1</script>"}
+    monkeypatch.setattr("vcebench.report.gallery.class_names", lambda subject: names)
+    run = fixture_run(
+        ids=ids,
+        trace=1,
+        note=names[1],
+        config_hash=MARKUP,
+        networks={MARKUP: {"name": names[1], "sha256": MARKUP}},
+    )
+    site = Site(browser, build_report([run.path], tmp_path / "report"))
+    for page in ("index.html", "images/00001.html", "images/00002.html", "runs/1.html"):
+        site.open(page)
+        assert site.script("return window.planted") is None
+        assert not site.all("img[src='x']")
+    site.open()
+    assert site.ids() == ids
+    turns = {f"{names[0]} → {names[1]}", f"{names[1]} → {names[0]}"}
+    assert set(site.texts(".card .turn")) <= turns
+
+
+@pytest.mark.slow
+def test_a_thousand_images_open_in_two_seconds(browser, fixture_run, tmp_path):
+    run = fixture_run("maskdime", ids=1000, pictures=6)
+    site = Site(browser, build_report([run.path], tmp_path / "report")).open()
+    timing = "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+    assert site.one("#count").text == "1,000 of 1,000 images"
+    assert len(site.ids()) == 24
+    assert site.script(timing) < 2000
