@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcebench.config import RunConfig, build_config
+from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, one_line, user_errors
 from vcebench.methods.registry import METHODS
 from vcebench.presets import preset
@@ -143,7 +144,8 @@ def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
     with user_errors():
         usual = configured_method(config.method, chosen.settings(), {}).settings()
     wanted: dict[str, Any] = {f"settings.{name}": value for name, value in usual.items()}
-    wanted |= {"split": "test", "precision": "exact", "image_format": "png"}
+    split = dataset_entry(config.dataset).default_split if config.dataset in DATASETS else "test"
+    wanted |= {"split": split, "precision": "exact", "image_format": "png"}
     wanted["guidance"] = type(config.guidance)(class_factor=chosen.class_factor)
     actual: dict[str, Any] = {f"settings.{k}": v for k, v in config.settings.items()}
     actual |= {name: getattr(config, name) for name in ("split", "precision", "image_format")}

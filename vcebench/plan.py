@@ -13,6 +13,7 @@ from vcebench.errors import user_errors
 from vcebench.measurements import StoredRun, stored_runs
 from vcebench.methods.registry import METHODS
 from vcebench.presets import preset
+from vcebench.runfolder import RunFolder
 from vcebench.tables.layouts import STAND_INS, Layout, layout, on_dataset
 
 SLOW_IMAGES = 32
@@ -148,8 +149,13 @@ def _holds(run: StoredRun, wanted: Planned) -> bool:
 
 def _total(run: StoredRun) -> int:
     """Images of the split a run is about."""
+    config = run.config
+    root = RunFolder(run.path).manifest().get("data_root")
     with user_errors():
-        return len(open_dataset(run.config.dataset, run.config.task, run.config.split))
+        images = open_dataset(
+            config.dataset, config.task, config.split, Path(root) if root else None
+        )
+    return len(images)
 
 
 def _has_diversity(run: StoredRun, seeds: int) -> bool:

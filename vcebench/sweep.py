@@ -36,6 +36,7 @@ def sweep(
     threads: int | None,
     say: Callable[[str], None],
     execute: Callable[[Sequence[str]], int] | None = None,
+    data_root: Path | None = None,
 ) -> list[Outcome]:
     """Make the runs that are missing, each in its own process (peak memory is a process's).
 
@@ -45,6 +46,7 @@ def sweep(
         threads: of every run.
         say: takes a line for people.
         execute: runs a command line and returns its exit code.
+        data_root: folder of a data set that does not ship with the package.
 
     Raises:
         StoppedError: interrupted; what is done stays, the same command continues.
@@ -56,9 +58,10 @@ def sweep(
             outcomes.append(Outcome(wanted, "there", str(found.path)))
             continue
         say(f"run {number} of {len(planned)}: {wanted.command}")
-        path = output_of(wanted, runs)
+        path = output_of(wanted, runs, data_root)
         words = [*wanted.arguments(), "--output", str(path), "--format", "csv"]
         words += ["--threads", str(threads)] if threads else []
+        words += ["--data-root", str(data_root)] if data_root else []
         try:
             code = (execute or _execute)(words)
         except KeyboardInterrupt:
@@ -71,7 +74,7 @@ def sweep(
     return outcomes
 
 
-def output_of(wanted: Planned, runs: Path) -> Path:
+def output_of(wanted: Planned, runs: Path, data_root: Path | None = None) -> Path:
     """The folder `vcebench run` would choose. Raises `UserError` if the request is not usable."""
     settings: dict[str, Setting] = {}
     if wanted.tau is not None:
@@ -84,6 +87,7 @@ def output_of(wanted: Planned, runs: Path) -> Path:
             limit=wanted.limit,
             batch_size=wanted.batch_size,
             settings=settings,
+            data_root=data_root,
         )
     )
     name = config.folder_name()
@@ -91,9 +95,9 @@ def output_of(wanted: Planned, runs: Path) -> Path:
 
 
 def _execute(words: Sequence[str]) -> int:
-    """A run of ours in a process of its own; what it prints goes to stderr."""
+    """A run of ours in a process of its own; its metrics are read from its folder afterwards."""
     line = [sys.executable, "-m", "vcebench.cli", *words]
-    return subprocess.run(line, stdout=sys.stderr, check=False).returncode
+    return subprocess.run(line, stdout=subprocess.DEVNULL, check=False).returncode
 
 
 def evaluate_first(

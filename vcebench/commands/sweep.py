@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Form, Format, Threads, say
+from vcebench.commands.options import DataRoot, Form, Format, Threads, say
 from vcebench.errors import UserError
 
 
@@ -25,6 +25,7 @@ def sweep(
     only_export: Annotated[bool, typer.Option(help="write what is there, run nothing")] = False,
     dry_run: Annotated[bool, typer.Option(help="only say what would be run")] = False,
     threads: Threads = None,
+    data_root: DataRoot = None,
     form: Format = Form.github,
 ) -> None:
     """Run what a table lacks on a data set, the most valuable rows first.
@@ -59,7 +60,7 @@ def sweep(
             for wanted, run in states
         ]
     else:
-        outcomes = make(planned, runs, threads, say)
+        outcomes = make(planned, runs, threads, say, data_root=data_root)
     if not dry_run:
         for path in evaluate_first(stored_runs(runs)[0], planned, threads):
             say(f"evaluated on fewer images: {path}")
