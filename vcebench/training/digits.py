@@ -97,7 +97,7 @@ def _prior() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=8000, seed=11, learning_rate=1e-3, ema=0.999),
+        settings=LoopSettings(steps=4000, seed=11, learning_rate=1e-3, ema=0.999),
         loss=_prior_loss,
         measure=_prior_figures,
         facts={"schedule": {"name": "linear", "steps": STEPS, "respacing": RESPACING}},
