@@ -14,7 +14,18 @@ from typing import Annotated
 import typer
 
 import vcebench
-from vcebench.commands import check, claims, data, listing, report, run, sweep, table, weights
+from vcebench.commands import (
+    baseline,
+    check,
+    claims,
+    data,
+    listing,
+    report,
+    run,
+    sweep,
+    table,
+    weights,
+)
 from vcebench.errors import StoppedError, UserError, one_line
 
 USAGE = 2
@@ -57,6 +68,7 @@ app.add_typer(weights.app, name="weights")
 app.command()(table.table)
 app.command()(sweep.sweep)
 app.command()(report.report)
+app.add_typer(baseline.app, name="baseline")
 app.command()(claims.claims)
 
 
@@ -89,11 +101,15 @@ def _command(arguments: Sequence[str] | None) -> str:
     """The command among the arguments, with a blank after it; empty if there is none."""
     given = sys.argv[1:] if arguments is None else arguments
     first = next(iter(given), "")
-    return (
-        f"{first} "
-        if first in ("run", "evaluate", "list", "train", "show", "check", "weights")
-        else ""
-    )
+    return f"{first} " if first.isalpha() and first in _names() else ""
+
+
+def _names() -> set[str]:
+    """Names of the commands."""
+    return {
+        str(entry.name or getattr(entry.callback, "__name__", ""))
+        for entry in app.registered_commands
+    }
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

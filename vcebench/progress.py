@@ -76,6 +76,11 @@ class Progress:
     def _draw(self) -> None:
         self._bar.update(
             self._task,
-            completed=self._done + self._under_way,
+            completed=self._completed(),
             state=f"{self._done} of {self._total} images, {self._flipped} flipped",
         )
+
+    def _completed(self) -> float:
+        # A batch may have to be tried again: only the last image completes the bar.
+        estimate = self._done + self._under_way
+        return self._done if self._done >= self._total else min(estimate, self._total - 0.01)

@@ -50,12 +50,16 @@ def test_flips_are_judged_on_the_stored_image(tiny_run: Run, bundle: Bundle) -> 
     torch.testing.assert_close(torch.tensor([row.margin for row in rows]), margins)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("method", "threads"),
+    [("maskdime", 1), ("maskdime", 3), ("maskdime-released", 1), ("fastdime-2", 2), ("dime", 2)],
+)
 def test_an_image_is_the_same_bits_in_any_subset_and_on_any_thread(
-    tiny_run: Run, contents: Contents, threads: int
+    tiny_run: Run, contents: Contents, method: str, threads: int
 ) -> None:
-    whole = contents(tiny_run("whole", limit=9, batch_size=5))
-    part = contents(tiny_run("part", limit=4, batch_size=5, threads=threads))
+    asked: dict[str, Any] = {"method": method, "batch_size": 5, "settings": {"tau": 3}}
+    whole = contents(tiny_run("whole", limit=9, **asked))
+    part = contents(tiny_run("part", limit=4, threads=threads, **asked))
     assert part == {name: whole[name] for name in part}
 
 
