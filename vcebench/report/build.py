@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment
 
@@ -158,22 +157,8 @@ def _write_runs(folder: Path, pages: Environment, runs: Sequence[RunView]) -> No
     folder.mkdir()
     template = pages.get_template("run.html.j2")
     for run in runs:
-        page = template.render(root="..", run=run, manifest=dump(run.manifest), made=made_with(run))
+        page = template.render(root="..", run=run, manifest=dump(run.manifest))
         (folder / f"{run.number}.html").write_text(page, encoding="utf-8")
-
-
-def made_with(run: RunView) -> dict[str, str]:
-    """With what a run was made, as the sittings in its manifest say."""
-    sittings: list[dict[str, Any]] = [s for s in run.manifest.get("sittings", ()) if s]
-    facts = {
-        "device": [s.get("device") for s in sittings],
-        "code version": [s.get("versions", {}).get("vcebench") for s in sittings],
-        "commit": [s.get("git_commit") for s in sittings],
-        "torch": [s.get("versions", {}).get("torch") for s in sittings],
-        "started": [s.get("started") for s in sittings[:1]],
-    }
-    found = {name: list(dict.fromkeys(str(v) for v in vs if v)) for name, vs in facts.items()}
-    return {name: ", ".join(values) for name, values in found.items() if values}
 
 
 def summary(subject: Subject, runs: Sequence[RunView]) -> Summary:

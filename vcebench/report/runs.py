@@ -62,6 +62,20 @@ class RunView:
         """Images without a counterfactual."""
         return sum(not row.finite for row in self.rows.values())
 
+    @property
+    def made_with(self) -> dict[str, str]:
+        """Versions, commit, device and date as the sittings in the manifest state them."""
+        sittings: list[dict[str, Any]] = list(self.manifest.get("sittings", ()))
+        facts = {
+            "code version": [s.get("versions", {}).get("vcebench") for s in sittings],
+            "commit": [s.get("git_commit") for s in sittings],
+            "torch": [s.get("versions", {}).get("torch") for s in sittings],
+            "device used": [s.get("device") for s in sittings],
+            "started": [s.get("started") for s in sittings[:1]],
+        }
+        found = {name: list(dict.fromkeys(str(v) for v in vs if v)) for name, vs in facts.items()}
+        return {name: ", ".join(values) for name, values in found.items() if values}
+
 
 @dataclass(frozen=True, eq=False)
 class Item:

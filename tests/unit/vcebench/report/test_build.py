@@ -85,7 +85,13 @@ def test_the_run_page_shows_manifest_hash_and_definitions(site):
 def test_a_number_tells_what_it_rests_on(site):
     text = (site / "index.html").read_text()
     about = text[text.index('id="about-1-fr"') :].split("</div>\n  <div popover")[0]
-    for words in ("fixture classifier", "bootstrap over images", "population: all", "ace-2023/1"):
+    for words in (
+        "fixture classifier",
+        "bootstrap over images",
+        "population: all",
+        "ace-2023/1",
+        "vcebench 0.1.0",
+    ):
         assert words in about
 
 
