@@ -18,7 +18,9 @@ from vcebench.commands import (
     baseline,
     check,
     claims,
+    compare,
     data,
+    figures,
     listing,
     report,
     run,
@@ -70,6 +72,8 @@ app.command()(sweep.sweep)
 app.command()(report.report)
 app.add_typer(baseline.app, name="baseline")
 app.command()(claims.claims)
+app.command()(compare.compare)
+app.command()(figures.figures)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

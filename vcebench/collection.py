@@ -104,9 +104,19 @@ def _worth(row: Measurement) -> tuple[bool, int, str]:
     return (row.value is not None, -int(seed) if seed.isdigit() else 0, row.date)
 
 
-def all_measured(dataset: str, runs: Path, folder: Path | None = None) -> Collection:
-    """Figures of every table of the paper on one data set, each measured as its table asks."""
-    stored, remarks = stored_runs(runs)
+def all_measured(
+    dataset: str,
+    stored: Sequence[StoredRun],
+    remarks: Sequence[str] = (),
+    folder: Path | None = None,
+) -> Collection:
+    """Figures of every table of the paper on one data set, each measured as its table asks.
+
+    Args:
+        dataset: its name.
+        stored, remarks: from `vcebench.measurements.stored_runs`.
+        folder: committed files (default: those of the package).
+    """
     rows: list[Measurement] = []
     for table in (entry for entry in LAYOUTS if entry.source.startswith("maskdime")):
         found = gather([dataset], table, stored, remarks, folder)

@@ -114,9 +114,14 @@ def evaluate_first(
         for images in counts:
             if images < run.config.limit and run.usual_tau:
                 path = run.path / f"metrics-first-{images}.json"
-                if not path.exists():
+                if _is_stale(path, run.path / "metrics.json"):
                     written.append(_evaluate(run.path, images, path, threads))
     return written
+
+
+def _is_stale(path: Path, metrics: Path) -> bool:
+    """Whether a file is missing, or older than the run's last evaluation."""
+    return not path.exists() or path.stat().st_mtime < metrics.stat().st_mtime
 
 
 def _evaluate(folder: Path, images: int, path: Path, threads: int | None) -> Path:

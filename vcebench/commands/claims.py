@@ -42,6 +42,7 @@ def claims(
     from vcebench.collection import all_measured
     from vcebench.errors import UserError
     from vcebench.formats import Table
+    from vcebench.measurements import stored_runs
     from vcebench.published import DATASET_NAMES
     from vcebench.published import claims as every_claim
     from vcebench.tables.layouts import STAND_INS
@@ -55,7 +56,8 @@ def claims(
         if dataset is not None and dataset not in known:
             raise UserError(f"no claim is about {dataset!r}; use {', '.join(known)}")
         names = [dataset] if dataset else ["", *known]
-        found = [all_measured(name, runs) for name in names if name]
+        stored, remarks = stored_runs(runs)
+        found = [all_measured(name, stored, remarks) for name in names if name]
         rows = [row for collection in found for row in collection.rows]
         verdicts = on_measurements(every_claim(), rows, names)
         for remark in dict.fromkeys(r for collection in found for r in collection.remarks):

@@ -116,5 +116,5 @@ def test_runs_go_before_committed_rows(tmp_path, measure, fake_run):
 def test_claims_take_time_from_the_efficiency_runs(tmp_path, fake_run):
     fake_run(tmp_path / "a", metrics={"time": 2.0, "fr": 90.0}, batch_size=5)
     fake_run(tmp_path / "b", metrics={"time": 9.0, "fr": 100.0}, images=8)
-    rows = all_measured("digits", tmp_path, tmp_path / "nothing").rows
+    rows = all_measured("digits", stored_runs(tmp_path)[0], (), tmp_path / "nothing").rows
     assert {row.value for row in rows if row.metric == "time"} == {2.0}

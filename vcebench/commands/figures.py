@@ -1,0 +1,136 @@
+"""vcebench figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vcebench.commands.options import say
+from vcebench.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vcebench.runfolder import RunFolder
+
+
+class FileForm(StrEnum):
+    """File format of the figures."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
+
+def figures(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN]...", help="run folders of one task")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder to write to")] = Path(
+        "figures"
+    ),
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="efficiency of this data set's measured methods; else as printed"),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
+    image: Annotated[str | None, typer.Option(help="id of the image for the heat maps")] = None,
+    form: Annotated[FileForm, typer.Option("--format", help="file format")] = FileForm.png,
+) -> None:
+    """Draw figures: ladder and evaluations, heat maps, COUT curves, correlations, efficiency.
+
+    Those that cannot be drawn (no trace, no attributes) are named with the reason on stderr.
+    Without a run only the efficiency scatter is drawn: time against FID, circle area by memory.
+
+    Examples:
+
+      vcebench figures runs/synthfaces-smile-maskdime-1f0e runs/synthfaces-smile-fastdime-5b1c
+
+      vcebench figures --dataset synthfaces --format pdf
+    """
+    from vcebench.figures import encode
+    from vcebench.images import write_atomic
+    from vcebench.store import writing
+
+    drawn = 0
+    plans = _of_runs(folders, image) if folders else {}
+    if not folders or dataset:
+        plans["efficiency"] = lambda: _efficiency(dataset, runs)
+    for name, draw in plans.items():
+        try:
+            picture = draw()
+        except UserError as error:
+            say(f"no {name}: {error}")
+            continue
+        path = output / f"{name}.{form.value}"
+        with writing(output):
+            output.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, encode(picture, form.value))
+        drawn += 1
+        typer.echo(str(path))
+    if not drawn:
+        raise UserError("nothing could be drawn; the reasons are above")
+
+
+def _of_runs(paths: list[Path], image: str | None) -> dict[str, Callable[[], Figure]]:
+    from vcebench import figuredata, figures
+    from vcebench.assemble import networks_of
+    from vcebench.runfolder import RunFolder
+
+    folders = [RunFolder.existing(path) for path in paths]
+    _check_same_task(folders)
+
+    def heat_maps() -> Figure:
+        chosen = figuredata.common_image(folders, image)
+        films = [figuredata.film_of(folder, chosen) for folder in folders]
+        return figures.heat_maps(films, f"{folders[0].config().dataset}, image {chosen}")
+
+    def cout_curves() -> Figure:
+        bundle = networks_of(folders[0].config())
+        return figures.cout_curves([figuredata.curves_of(f, bundle) for f in folders])
+
+    def correlations() -> Figure:
+        bundle = networks_of(folders[0].config())
+        names, query, labels = figuredata.label_correlations(folders[0], bundle)
+        changes = {
+            figuredata.label_of(f): figuredata.change_correlations(f, bundle, names, query)
+            for f in folders
+        }
+        return figures.correlation_bars(names, labels, changes, query)
+
+    return {
+        "ladder": lambda: figures.ladder([figuredata.tries_of(folder) for folder in folders]),
+        "heat-maps": heat_maps,
+        "cout-curves": cout_curves,
+        "correlations": correlations,
+    }
+
+
+def _check_same_task(folders: list[RunFolder]) -> None:
+    tasks = sorted({f"{f.config().dataset} {f.config().task}" for f in folders})
+    if len(tasks) > 1:
+        raise UserError(f"the runs are about {' and '.join(tasks)}; give runs of one task")
+
+
+def _efficiency(dataset: str | None, runs: Path) -> Figure:
+    from vcebench import figuredata, figures
+    from vcebench.collection import all_measured
+    from vcebench.measurements import stored_runs
+    from vcebench.plan import table_on
+
+    if dataset is None:
+        title = "As printed: MaskDiME, Tables 1, 4 and 7 (CelebA, smile, 1,000 images)"
+        return figures.efficiency(figuredata.printed_points(), title)
+    task = table_on("7", dataset).groups[0].task
+    found = all_measured(dataset, stored_runs(runs)[0])
+    points = figuredata.points_of(found.rows, task)
+    if not points:
+        raise UserError(
+            f"no method of {dataset} has measured time, memory and FID; "
+            f"`vcebench sweep --table 7 --dataset {dataset}` and --table 1 measure them"
+        )
+    return figures.efficiency(points, f"Measured on {dataset}, {task}")
