@@ -19,6 +19,7 @@ from vcebench.methods.prior import Prior
 from vcebench.methods.registry import method as method_by_name
 from vcebench.methods.schedule import Schedule, linear_schedule
 from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
+from vcebench.models.diffusers_prior import DiffusersPrior
 from vcebench.precision import in_precision, precision_flags
 from vcebench.tries import Item
 from vcebench.worker import Worker
@@ -183,19 +184,6 @@ def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
             "vcebench.methods.schedule.linear_schedule(1000, 200)"
         )
     return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
-
-
-class DiffusersPrior(nn.Module):
-    """A diffusers `UNet2DModel` called like our networks: its output without the wrapping."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """Noise (and variance) of z (B, C, H, W) at original timesteps t (B,)."""
-        out: Tensor = self.network(z, t, return_dict=False)[0]
-        return out
 
 
 def _is_diffusers(network: nn.Module) -> bool:

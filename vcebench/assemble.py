@@ -23,6 +23,13 @@ from vcebench.worker import Worker
 def networks_of(config: RunConfig) -> Bundle:
     """The networks of a run's task, on its device. Raises `UserError` if a file is not usable."""
     with user_errors():
+        if config.custom is not None:
+            from vcebench.custom import CustomTask
+            from vcebench.models.own import load_own_bundle, needs_perceptual
+
+            task = CustomTask(**config.custom)
+            needs_perceptual(config.guidance.lambda_perceptual)
+            return load_own_bundle(task, config.device)
         return load_bundle(config.dataset, config.task, config.device)
 
 

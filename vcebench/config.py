@@ -65,6 +65,7 @@ class RunConfig(_Frozen):
     device: "cpu" or "cuda".
     trace: number of images whose steps are kept; adds files and changes no image.
     skip_bad: leave out image files that cannot be used, and count them.
+    custom: a task of somebody's own (`vcebench.custom.CustomTask`), none for a registered one.
     """
 
     method: str
@@ -81,10 +82,12 @@ class RunConfig(_Frozen):
     device: Literal["cpu", "cuda"] = "cpu"
     trace: int = Field(0, ge=0)
     skip_bad: bool = False
+    custom: dict[str, Any] | None = None
 
     def digest(self) -> str:
         """SHA-256 of the configuration, without what changes no image."""
-        content = self.model_dump(mode="json", exclude={"trace", "skip_bad"})
+        unset = {"custom"} if self.custom is None else set()
+        content = self.model_dump(mode="json", exclude={"trace", "skip_bad"} | unset)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder_name(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vcebench.config import RunConfig, Setting, build_config, build_guidance
+from vcebench.config import GuidanceConfig, RunConfig, Setting, build_config, build_guidance
+from vcebench.custom import CustomTask, read_custom
 from vcebench.data.base import ImageSet
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, user_errors
@@ -28,6 +29,8 @@ class Request:
     guidance: overrides of `GuidanceConfig`.
     limit: number of images; 0 means all of the split.
     data_root: folder of a data set that does not ship with the package.
+    skip_bad: leave out image files that cannot be used.
+    custom: a task of somebody's own; it takes the place of data set, task and split.
     """
 
     method: str
@@ -45,6 +48,7 @@ class Request:
     trace: int = 0
     data_root: Path | None = None
     skip_bad: bool = False
+    custom: CustomTask | None = None
 
 
 def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
@@ -53,9 +57,13 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
     Raises:
         UserError: an unknown name (nearest ones named) or a value out of bounds, in one line.
     """
+    if not request.method:
+        raise UserError("say which method: --method ID; `vcebench list methods` shows them")
+    if not request.dataset:
+        raise UserError("say which data set: --dataset ID, or --config FILE.toml for your own")
     with user_errors():
         method(request.method)  # an unknown method is reported before anything is opened
-        images = open_dataset(request.dataset, request.task, request.split, request.data_root)
+        images = _images(request)
         chosen = preset(images.name, images.task.name)
         explainer = configured_method(request.method, chosen.settings(), request.settings)
     if request.limit is not None and request.limit < 0:
@@ -78,8 +86,54 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         device=resolve_device(request.device),
         trace=request.trace,
         skip_bad=request.skip_bad,
+        custom=_custom(request, images),
     )
     return config, images
+
+
+def with_custom(request: Request, path: Path) -> Request:
+    """The request with the task of a TOML file; what was asked for wins over its [run] table.
+
+    Raises UserError: the file does not fit, or data set, task or split are given beside it.
+    """
+    if request.dataset or request.task or request.split:
+        raise UserError("--config brings its own images: leave --dataset, --task, --split away")
+    custom, table = read_custom(path)
+    asked = dict(table)
+    named = {
+        name: asked.pop(name, None)
+        for name in ("method", "limit", "batch_size", "seed", "precision", "image_format")
+    }
+    weights = {name: asked.pop(name) for name in list(asked) if name in GuidanceConfig.model_fields}
+    given = {name: value for name, value in request.guidance.items() if value is not True}
+    defaults = Request(method="", dataset="")
+    chosen = {
+        name: value
+        for name, value in named.items()
+        if value is not None and getattr(request, name) == getattr(defaults, name)
+    }
+    return replace(
+        request,
+        **chosen,
+        dataset=custom.name,
+        settings={**asked, **request.settings},
+        guidance={**weights, **given},
+        custom=custom,
+    )
+
+
+def _custom(request: Request, images: ImageSet) -> dict[str, Any] | None:
+    custom = request.custom
+    return None if custom is None else custom.named(images).model_dump(mode="json")
+
+
+def _images(request: Request) -> ImageSet:
+    """The image set asked for, a registered one or somebody's own."""
+    if request.custom is None:
+        return open_dataset(request.dataset, request.task, request.split, request.data_root)
+    images = request.custom.open()
+    request.custom.target_class(images.task.labels)
+    return images
 
 
 def configured_method(

@@ -16,6 +16,7 @@ import torch
 from vcebench import profiling
 from vcebench.assemble import network_facts, worker_of
 from vcebench.config import PROTOCOL, RunConfig
+from vcebench.custom import CustomTask
 from vcebench.data.base import HasTruth, ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.engines.local import LocalEngine
@@ -96,6 +97,9 @@ def pending(
     Args:
         skipped: gets the files that cannot be used, with the reason, if the run skips them.
     """
+    target = None
+    if config.custom is not None:
+        target = CustomTask(**config.custom).target_class(images.task.labels)
     for index in range(config.limit):
         try:
             example = images[index]
@@ -109,7 +113,14 @@ def pending(
         if example.id in finished:
             continue
         check_image(example.image, example.id)
-        yield Item(example.id, index, example.image, example.label, traced=index < config.trace)
+        yield Item(
+            example.id,
+            index,
+            example.image,
+            example.label,
+            target=target,
+            traced=index < config.trace,
+        )
 
 
 def check_image(image: torch.Tensor, name: str) -> None:

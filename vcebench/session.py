@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from vcebench.assemble import networks_of
 from vcebench.config import RunConfig
-from vcebench.data.base import ImageSet
+from vcebench.custom import CustomTask
+from vcebench.data.base import ImageSet, Task
 from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluation import Evaluation, evaluate
@@ -95,7 +96,11 @@ def run_seeds(
 
 
 def measure_again(
-    path: Path, limit: int | None = None, device: str | None = None, threads: int | None = None
+    path: Path,
+    limit: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    custom: CustomTask | None = None,
 ) -> list[Result]:
     """The metrics of a stored run, or of the seeds of one; files are renewed unless limited.
 
@@ -104,9 +109,11 @@ def measure_again(
         limit: use only the first images.
         device: where the networks run (default: where the run was made).
         threads: chunks at a time on a CPU.
+        custom: the task, if the run is of somebody's own.
     """
     folders = run_folders(path)
     config = folders[0].config()
+    _check_custom(config, custom)
     bundle = networks_of(config if device is None else config.model_copy(update={"device": device}))
     results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
@@ -114,6 +121,24 @@ def measure_again(
         for result in results:
             keep(result)
     return results
+
+
+def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
+    """A run of somebody's own task names code to import: only what the caller names is run."""
+    if config.custom is None:
+        return
+    if custom is None:
+        raise UserError("this run is of a task of one's own: name its file too, --config FILE.toml")
+    stored = CustomTask(**config.custom)
+    if custom.model_copy(update={"data": stored.data}) != stored:
+        raise UserError("--config describes other networks than those the run was made with")
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task a run is about, a registered one or somebody's own."""
+    if config.custom is not None:
+        return CustomTask(**config.custom).task()
+    return dataset_entry(config.dataset).task(config.task)
 
 
 def run_folders(path: Path) -> list[RunFolder]:
@@ -130,7 +155,7 @@ def keep(result: Result) -> None:
     folder = result.folder
     save(folder, result.evaluation)
     config = folder.config()
-    sheet = contact_sheet(folder, dataset_entry(config.dataset).task(config.task))
+    sheet = contact_sheet(folder, task_of(config))
     with writing(folder.path):
         write_atomic(folder.path / CONTACT_SHEET, png_bytes(sheet))
 

@@ -13,7 +13,7 @@ SHOWN = 48
 
 
 def sheet_of(
-    dataset: str, task: str | None = None, split: str = "test", root: Path | None = None
+    dataset: str, task: str | None = None, split: str | None = None, root: Path | None = None
 ) -> Image.Image:
     """A picture of a data set: its own kind of sheet if it draws one, else its first examples.
 
@@ -23,7 +23,7 @@ def sheet_of(
     if images.name == "synthfaces":
         from vcebench.data.synthfaces.sheet import contact_sheet
 
-        return contact_sheet(split=split)
+        return contact_sheet(split=images.split)
     names = dict(zip(images.task.classes, images.task.labels, strict=True))
     shown = []
     for index in range(min(SHOWN, len(images))):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vcebench.data.celeba_attributes import ATTRIBUTES
@@ -159,3 +160,24 @@ def imagenet_tree(tmp_path: Path) -> Path:
         draw(index, 500, 375).save(folder / f"{synset}_2.JPEG")
         draw(index, 200, 333).convert("L").save(folder / f"{synset}_10.JPEG")
     return root
+
+
+@pytest.fixture
+def golden() -> tuple[dict[str, object], dict[str, Tensor], dict[str, Tensor]]:
+    """The tiny golden U-Net: its flags, its weights, inputs with expected output."""
+    folder = Path(__file__).parents[1] / "parity" / "golden" / "trajectories"
+    described = json.loads((folder / "arch.json").read_text())["unet"]
+    side = described["image_size"][0]
+    same = ("num_res_blocks", "num_heads", "use_scale_shift_norm", "resblock_updown", "learn_sigma")
+    flags = {name: described[name] for name in same} | {
+        "image_size": side,
+        "num_channels": described["model_channels"],
+        "channel_mult": ",".join(map(str, described["channel_mult"])),
+        "attention_resolutions": ",".join(
+            str(side // factor) for factor in described["attention_downsample_factors"]
+        ),
+        "diffusion_steps": 500,
+    }
+    state = {k: v.float() for k, v in load_file(folder / "unet.safetensors").items()}
+    check = {k: v.float() for k, v in load_file(folder / "forward_check.safetensors").items()}
+    return flags, state, check

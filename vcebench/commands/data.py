@@ -9,9 +9,13 @@ import typer
 
 from vcebench.commands.options import DataRoot, say
 
+_OWN = "A prior of your own images"
+
 
 def train(
-    dataset: Annotated[str, typer.Argument(help="an embedded data set")],
+    dataset: Annotated[
+        str, typer.Argument(help="an embedded data set; or `prior`, for images of your own")
+    ],
     part: Annotated[
         list[str] | None, typer.Option(help="train only this part; can be repeated")
     ] = None,
@@ -20,6 +24,24 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads")] = None,
     restart: Annotated[bool, typer.Option(help="begin anew instead of continuing")] = False,
+    images: Annotated[
+        Path | None, typer.Option("--data", help="folder of your images", rich_help_panel=_OWN)
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="N or HxW", help="size of the images", rich_help_panel=_OWN)
+    ] = "64",
+    width: Annotated[
+        int, typer.Option(help="channels of the first level", rich_help_panel=_OWN)
+    ] = 64,
+    steps: Annotated[
+        int, typer.Option(min=1, help="training steps", rich_help_panel=_OWN)
+    ] = 100_000,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="images in a step", rich_help_panel=_OWN)
+    ] = 16,
+    flip: Annotated[
+        bool, typer.Option(help="mirrored images count too", rich_help_panel=_OWN)
+    ] = True,
 ) -> None:
     """Train the networks of an embedded data set; interrupted, the same command continues.
 
@@ -28,20 +50,48 @@ def train(
       vcebench train digits
 
       vcebench train digits --part prior --output my-networks
+
+      vcebench train prior --data my-images --size 64
     """
-    from vcebench.errors import user_errors
+    from vcebench.errors import UserError, user_errors
     from vcebench.training.registry import train as train_networks
 
+    if dataset == "prior":
+        if images is None:
+            raise UserError("`train prior` needs your images: --data FOLDER")
+        from vcebench.training.folder import PriorPlan, train_prior
+
+        plan = PriorPlan(_sides(size), width, steps, batch_size, flip)
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        with user_errors():
+            path = train_prior(images, output or Path("checkpoints/own"), plan, restart)
+        typer.echo(str(path))
+        return
     with user_errors():
         paths = train_networks(dataset, part, output, threads=threads, restart=restart)
     for path in paths:
         typer.echo(str(path))
 
 
+def _sides(text: str) -> tuple[int, int]:
+    """Height and width from "64" or "48x64"."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() for side in sides):
+        from vcebench.errors import UserError
+
+        raise UserError(f"--size is {text!r}; write 64, or HEIGHTxWIDTH such as 48x64")
+    return int(sides[0]), int(sides[-1])
+
+
 def show(
     dataset: Annotated[str, typer.Argument(help="a data set")],
     task: Annotated[str | None, typer.Option(help="which of its tasks")] = None,
-    split: Annotated[str, typer.Option(help="part of the data set")] = "test",
+    split: Annotated[
+        str | None, typer.Option(show_default="the protocol's", help="part of the data set")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(show_default="DATASET.png", help="file to write")
     ] = None,

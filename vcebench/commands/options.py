@@ -54,6 +54,11 @@ DataRoot = Annotated[
     Path | None, typer.Option(help="folder of a data set that does not ship with the package")
 ]
 
+OwnConfig = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE.toml", help="a task of your own, see docs/own-data.md"),
+]
+
 
 def numbers(text: str, option: str) -> list[float]:
     """The numbers in "8,10,15"; raises `UserError` for anything else."""

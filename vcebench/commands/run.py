@@ -12,6 +12,7 @@ from vcebench.commands.options import (
     Device,
     Form,
     Format,
+    OwnConfig,
     Pictures,
     Threads,
     Tier,
@@ -31,8 +32,13 @@ Number = float | None
 
 
 def run(
-    method: Annotated[str, typer.Option(help="id of a method: `vcebench list methods`")],
-    dataset: Annotated[str, typer.Option(help="id of a data set: `vcebench list datasets`")],
+    method: Annotated[
+        str | None, typer.Option(help="id of a method: `vcebench list methods`")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="id of a data set: `vcebench list datasets`")
+    ] = None,
+    config: OwnConfig = None,
     task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
     split: Annotated[
         str | None, typer.Option(show_default="the protocol's", help="part of the data set")
@@ -125,8 +131,10 @@ def run(
       vcebench run --method maskdime --dataset digits --task 4-9 --limit 32 --top-k 0.05
 
       vcebench run --method fastdime --dataset digits --seeds 5 --format json > row.json
+
+      vcebench run --config mine.toml --limit 8
     """
-    from vcebench.request import Request, resolve
+    from vcebench.request import Request, resolve, with_custom
     from vcebench.session import run_seeds
 
     own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
@@ -135,8 +143,8 @@ def run(
     if lambda_class is not None:
         guidance["lambda_class"] = numbers(lambda_class, "--lambda-class")  # type: ignore[assignment]
     request = Request(
-        method=method,
-        dataset=dataset,
+        method=method or "",
+        dataset=dataset or "",
         task=task,
         split=split,
         limit=limit,
@@ -152,8 +160,10 @@ def run(
         data_root=data_root,
         skip_bad=skip_bad,
     )
-    config, images = resolve(request)
-    _print(run_seeds(config, images, seeds, output, threads, data_root=data_root), form)
+    if config is not None:
+        request = with_custom(request, config)
+    complete, images = resolve(request)
+    _print(run_seeds(complete, images, seeds, output, threads, data_root=data_root), form)
 
 
 def evaluate(
@@ -163,6 +173,7 @@ def evaluate(
     ] = None,
     device: Annotated[Device | None, typer.Option(help="where the networks run")] = None,
     threads: Threads = None,
+    config: OwnConfig = None,
     form: Format = Form.github,
 ) -> None:
     """Compute all metrics of a run anew, from what its folder holds.
@@ -173,11 +184,13 @@ def evaluate(
 
       vcebench evaluate RUN --limit 32 --format csv
     """
+    from vcebench.custom import read_custom
     from vcebench.request import resolve_device
     from vcebench.session import measure_again
 
     where = None if device is None else resolve_device(device.value)
-    _print(measure_again(folder, limit, where, threads), form)
+    custom = None if config is None else read_custom(config)[0]
+    _print(measure_again(folder, limit, where, threads, custom), form)
 
 
 def _print(results: list[Result], form: Form) -> None:

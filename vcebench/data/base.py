@@ -7,7 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
-TaskKind = Literal["binary", "pair"]
+TaskKind = Literal["binary", "pair", "multiclass"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +28,16 @@ class Example:
 class Task:
     """One classification question asked of a data set.
 
-    classes: the two class numbers between which counterfactuals go, (0, 1) for a binary task.
-    labels: how a person calls these two classes, in the same order.
+    classes: the two class numbers between which counterfactuals go, (0, 1) for a binary task; all
+        of them where any class can be the target.
+    labels: how a person calls these classes, in the same order.
     attribute: the attribute that a binary task decides, none for class pairs.
     """
 
     name: str
     kind: TaskKind
     classes: tuple[int, ...]
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     attribute: str | None = None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,13 @@ def read_state(path: Path, card: Card) -> dict[str, Tensor]:
         NetworkFileError: missing, damaged, with executable content, of another network (missing
             and unexpected keys and other shapes are named), or with NaN or infinite values.
     """
-    return fit_state(unwrap(load_file_safely(path, card.numpy_pickle), card, path), card, path)
+    content = load_file_safely(path, card.numpy_pickle)
+    return fit_state(unwrap(content, path, card.wrapper, card.groups), card, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The state dict of a safetensors or PyTorch file of any network; raises NetworkFileError."""
+    return unwrap(load_file_safely(path), path)
 
 
 def load_file_safely(path: Path, numpy_pickle: bool = False) -> Any:
@@ -60,14 +66,16 @@ def load_file_safely(path: Path, numpy_pickle: bool = False) -> Any:
         raise NetworkFileError(f"{path} cannot be read as a PyTorch file: {detail}") from error
 
 
-def unwrap(content: Any, card: Card, path: Path) -> dict[str, Tensor]:
+def unwrap(
+    content: Any, path: Path, wrapper: str | None = None, groups: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """The bare state dict: wrapper dictionaries and `module.` prefixes taken off."""
     if not isinstance(content, Mapping):
         raise NetworkFileError(f"{path} holds a {type(content).__name__}, not a state dict")
-    if card.groups and all(isinstance(content.get(g), Mapping) for g in card.groups):
-        parts = {g: _plain(content[g], path) for g in card.groups}
+    if groups and all(isinstance(content.get(g), Mapping) for g in groups):
+        parts = {g: _plain(content[g], path) for g in groups}
         return {f"{g}.{key}": value for g, part in parts.items() for key, value in part.items()}
-    for name in (card.wrapper, *_WRAPPERS):
+    for name in (wrapper, *_WRAPPERS):
         if name is not None and isinstance(content.get(name), Mapping):
             return _plain(content[name], path)
     return _plain(content, path)
