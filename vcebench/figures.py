@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 Floats = npt.NDArray[np.float64]
 
 # Colours that remain apart for colour-blind readers (Okabe and Ito, 2008).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444", "#F0E442")
 STEPS_SHOWN = 8
 
 
@@ -73,20 +73,25 @@ class Curves:
 
 def efficiency(points: Sequence[Point], title: str) -> Figure:
     """Time against FID, circle area by peak memory: the layout of MaskDiME's Figure 4."""
-    figure = _figure(7, 4.5)
+    figure = _figure(8, 4.5)
     axes = figure.subplots()
     largest = max(point.memory for point in points)
     for number, point in enumerate(points):
-        area = 1500 * point.memory / largest
         colour = COLOURS[number % len(COLOURS)]
-        axes.scatter(point.time, point.fid, s=area, color=colour, alpha=0.6)
-        text = f"{point.label}\n{point.memory:.0f} MiB"
-        axes.annotate(text, (point.time, point.fid), fontsize=8, ha="center", va="center")
+        area = 1500 * point.memory / largest
+        # Small circles lie on top of large ones.
+        axes.scatter(
+            point.time, point.fid, s=area, color=colour, alpha=0.7, zorder=2 + 1 / (1 + area)
+        )
+        label = f"{point.label} ({point.memory:,.0f} MiB)"
+        axes.plot([], [], "o", color=colour, alpha=0.7, label=label)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     times = [point.time for point in points]
     if max(times) > 10 * min(times) > 0:
         axes.set_xscale("log")
     axes.margins(0.2)
-    axes.set(xlabel="total time (s)", ylabel="FID ↓", title=title)
+    axes.set(xlabel="total time (s)", ylabel="FID ↓")
+    axes.set_title(title, fontsize=10)
     return figure
 
 
@@ -142,7 +147,8 @@ def ladder(runs: Sequence[Tries]) -> Figure:
         at = places + width * (number - (len(runs) - 1) / 2)
         left.bar(at, done, width, color=colour, label=run.label)
         left.bar(at, failed, width, bottom=done, color="white", edgecolor=colour, hatch="//")
-        right.hist(run.nfe, bins=30, color=colour, alpha=0.6, label=run.label)
+    colours = [COLOURS[number % len(COLOURS)] for number in range(len(runs))]
+    right.hist([list(run.nfe) for run in runs], bins=20, color=colours)
     left.set_xticks(places, [f"{rung:g}" for rung in rungs])
     left.set(xlabel="λ_c of the last try (hatched: not flipped)", ylabel="images")
     right.set(xlabel="prior evaluations per image", ylabel="images")

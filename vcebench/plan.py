@@ -70,10 +70,11 @@ def table_on(table: str, dataset: str) -> Layout:
 
 
 def tasks_of(dataset: str) -> tuple[str, ...]:
-    """Names of a data set's tasks; none for one that is not registered."""
-    if dataset not in DATASETS:
+    """Names of a data set's tasks. Raises `UserError` with the nearest names if it is unknown."""
+    if dataset in STAND_INS and dataset not in DATASETS:
         return ()
-    return tuple(task.name for task in dataset_entry(dataset).tasks)
+    with user_errors():
+        return tuple(task.name for task in dataset_entry(dataset).tasks)
 
 
 def plan(table: str, dataset: str, limit: int | None = None) -> list[Planned]:

@@ -123,7 +123,7 @@ def _efficiency(dataset: str | None, runs: Path) -> Figure:
     from vcebench.plan import table_on
 
     if dataset is None:
-        title = "As printed: MaskDiME, Tables 1, 4 and 7 (CelebA, smile, 1,000 images)"
+        title = "As printed by MaskDiME: CelebA, smile; time and memory of 1,000 images"
         return figures.efficiency(figuredata.printed_points(), title)
     task = table_on("7", dataset).groups[0].task
     found = all_measured(dataset, stored_runs(runs)[0])

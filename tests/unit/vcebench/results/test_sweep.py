@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from vcebench import sweep as sweep_module
 from vcebench.errors import StoppedError, UserError
 from vcebench.measurements import read_csv, stored_runs
 from vcebench.plan import Planned, commands_that_fill, existing, missing, plan, table_on
-from vcebench.sweep import export, exported, sweep
+from vcebench.sweep import evaluate_first, export, exported, sweep
 
 
 @pytest.fixture
@@ -49,6 +52,11 @@ def test_diversity_has_five_seeds():
 def test_a_table_that_is_not_about_the_data_set_is_an_error():
     with pytest.raises(UserError, match="is about imagenet"):
         plan("3", "celeba")
+
+
+def test_a_misspelt_data_set_is_an_error_with_the_nearest_name():
+    with pytest.raises(UserError, match=r"did you mean .*celeba"):
+        plan("1", "celebb")
 
 
 @pytest.mark.parametrize(
@@ -150,3 +158,23 @@ def test_an_export_of_nothing_is_an_error(tmp_path):
 def test_diversity_exports_only_sigma_l(measure):
     rows = [measure("sigma_l", 0.1), measure("sigma_l", None), measure("fid", 1.0)]
     assert [row.metric for row in exported(rows, "diversity", "synthfaces")] == ["sigma_l"]
+
+
+def test_other_rows_are_also_evaluated_where_the_slow_ones_stopped(tmp_path, fake_run, monkeypatch):
+    asked: list[tuple[str, int]] = []
+
+    def evaluate(folder, images, path, threads):
+        asked.append((folder.name, images))
+        path.write_text("{}")
+        return path
+
+    monkeypatch.setattr(sweep_module, "_evaluate", evaluate)
+    fake_run(tmp_path / "ours", images=6)
+    fake_run(tmp_path / "dime", "dime", images=4)
+    planned = [Planned("maskdime", "digits", "3-8", 6), Planned("dime", "digits", "3-8", 4)]
+    stored, _ = stored_runs(tmp_path)
+    assert len(evaluate_first(stored, planned, None)) == 1
+    assert evaluate_first(stored, planned, None) == []  # nothing has changed since
+    os.utime(tmp_path / "ours" / "metrics.json", (2**33, 2**33))
+    assert len(evaluate_first(stored, planned, None)) == 1
+    assert asked == [("ours", 4)] * 2
