@@ -86,6 +86,19 @@ DATASETS: dict[str, DatasetEntry] = {
             size=(32, 32),
         ),
         DatasetEntry(
+            name="synthfaces",
+            summary="faces drawn from a causal model, 64x64, with true counterfactuals",
+            reference="vcebench; attribute names of CelebA (Liu et al. 2015)",
+            target="vcebench.data.synthfaces.dataset:SynthFaces",
+            tasks=(
+                Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
+                Task("age", "binary", (0, 1), ("old", "young"), "Young"),
+            ),
+            default_task="smile",
+            size=(64, 64),
+            splits=("train", "val", "test", "oracle", "embedder"),
+        ),
+        DatasetEntry(
             name="celeba",
             summary="aligned faces, 128x128; smile and age; needs images and networks",
             reference="Liu et al. 2015",
