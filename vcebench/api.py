@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,7 @@ from vcebench.methods.registry import method as method_by_name
 from vcebench.methods.schedule import Schedule, linear_schedule
 from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
 from vcebench.models.diffusers_prior import DiffusersPrior
+from vcebench.networks import common_device, evaluation_mode
 from vcebench.precision import in_precision, precision_flags
 from vcebench.tries import Item
 from vcebench.worker import Worker
@@ -124,7 +124,7 @@ def explain(
         roles["perceptual network"] = perceptual
     for role, module in roles.items():
         check_finite(module, role)
-    device = _device(roles)
+    device = common_device(roles)
     with evaluation_mode(roles.values()), precision_flags(precision):
         explained = _classifier(classifier, levels[0], device)
         targets = _targets(target, levels, explained, device)
@@ -233,19 +233,6 @@ def _guidance(
     )
 
 
-def _device(roles: Mapping[str, nn.Module]) -> torch.device:
-    """The one device all networks live on."""
-    devices = {
-        role: next(module.parameters()).device
-        for role, module in roles.items()
-        if next(module.parameters(), None) is not None
-    }
-    if len(set(devices.values())) > 1:
-        places = ", ".join(f"{role} on {device}" for role, device in devices.items())
-        raise UserError(f"the networks live on different devices ({places}); move them together")
-    return next(iter(devices.values()), torch.device("cpu"))
-
-
 def _targets(
     target: int | Sequence[int] | Tensor | None,
     images: Tensor,
@@ -300,20 +287,3 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         mask_x=masks("mask_x"),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )
-
-
-@contextmanager
-def evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Networks in evaluation mode, each part as it was afterwards.
-
-    In training mode batch norm would mix the images of a batch, and change the network.
-    """
-    parts = [part for module in modules for part in module.modules()]
-    before = [part.training for part in parts]
-    try:
-        for part in parts:
-            part.training = False
-        yield
-    finally:
-        for part, training in zip(parts, before, strict=True):
-            part.training = training
