@@ -28,8 +28,21 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"json": embedded_json, "number": number}
+    found.filters |= {"json": embedded_json, "number": number, "probability": probability}
     return found
+
+
+def probability(value: float) -> str:
+    """A probability for people.
+
+    >>> probability(0.61234), probability(2.7e-5), probability(0.99999)
+    ('0.612', '< 0.001', '> 0.999')
+    """
+    if 0 < value < 0.001:
+        return "< 0.001"
+    if 0.999 < value < 1:
+        return "> 0.999"
+    return f"{value:.3f}"
 
 
 def embedded_json(content: Any) -> Markup:

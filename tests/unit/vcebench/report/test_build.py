@@ -95,6 +95,17 @@ def test_a_number_tells_what_it_rests_on(site):
         assert words in about
 
 
+def test_a_metric_of_fewer_images_says_how_many(site):
+    text = (site / "index.html").read_text()
+    flipped = sum(
+        image["results"][2]["flipped"]
+        for image in json.loads(Page(site / "index.html").data)["images"]
+    )
+    cell = text[text.index('popovertarget="about-3-fid"') :].split("</td>")[0]
+    assert flipped < 4
+    assert f"n {flipped}<" in cell
+
+
 def test_stored_images_are_copied_untouched(site, fixture_run):
     folder = fixture_run("maskdime", ids=1)
     stored = folder.path / "counterfactuals" / "synthfaces-test-00000.png"

@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-from vcebench.report.html import embedded_json, environment
+from vcebench.report.html import embedded_json, environment, probability
 
 STATIC = resources.files("vcebench.report") / "static"
 SURFACES = ("paper", "surface", "sunken", "best")
@@ -24,6 +24,13 @@ def test_templates_escape_what_they_print():
     page = environment().from_string('<p title="{{ x }}">{{ x }}</p>').render(x="<b>\"'&")
     assert "<b>" not in page
     assert page.count("&lt;b&gt;&#34;&#39;&amp;") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.000"), (3e-5, "< 0.001"), (0.25, "0.250"), (0.9999, "> 0.999")]
+)
+def test_probabilities_never_look_certain_when_they_are_not(value, text):
+    assert probability(value) == text
 
 
 def test_no_asset_reaches_for_the_network():
