@@ -3,7 +3,7 @@
 Only images that both runs explained count. A per-image metric is paired on the images that belong
 to its population in both runs, so its two values may differ from those of the runs alone. Metrics
 of whole sets take each run's own population; sFID is paired over its halvings, FID, KID and CD
-have no interval.
+have no interval. Time and memory tell of the machine and are left out.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from vcebench.assemble import networks_of
 from vcebench.config import differences
 from vcebench.errors import UserError
 from vcebench.extraction import Extracted, extract
-from vcebench.metrics import frechet, kid, similarity, verification
+from vcebench.figuredata import label_correlations
+from vcebench.metrics import attributes, frechet, kid, similarity, verification
 from vcebench.metrics.arrays import NotComputableError
 from vcebench.metrics.bootstrap import mean_interval
 from vcebench.metrics.populations import populations
 from vcebench.metrics.registry import METRICS, MetricInfo
 from vcebench.metrics.sfid import split_fid
+from vcebench.models.bundle import Bundle
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
 
@@ -80,6 +82,7 @@ class Side:
         values: metric id → (n,) per-image values in the metric's plain unit.
         features: (originals, counterfactuals) of the set distances, each (n, d).
         flipped, correct: (n,) booleans.
+        changes: (n, A) changes of the attributes CD looks at, None without.
     """
 
     rows: Sequence[Row]
@@ -87,6 +90,16 @@ class Side:
     features: tuple[Any, Any] | None
     flipped: Booleans
     correct: Booleans
+    changes: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What CD compares with: A attributes, the queried one, correlations (A,) of the labels."""
+
+    names: Sequence[str]
+    query: str
+    correlation: Floats
 
 
 def compare(first: Path, second: Path, threads: int | None = None) -> Comparison:
@@ -112,20 +125,29 @@ def compare(first: Path, second: Path, threads: int | None = None) -> Comparison
     bundle = networks_of(configs[0])
     device = next(bundle.classifier.parameters()).device
     with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
+        labels = _labels(folders[0], bundle)
         sides = []
         for number, folder in enumerate(folders):
             place = Path(scratch) / str(number)
             place.mkdir()
             found = extract(folder, chosen[number], bundle, device, place, threads)
-            sides.append(side_of(chosen[number], found))
-        result = compare_sides(*sides)
+            sides.append(side_of(chosen[number], found, bundle, labels))
+        result = compare_sides(sides[0], sides[1], labels)
     stored = [folder.manifest()["config"] for folder in folders]
     notes = [f"{len(shared)} common images"]
     notes += [f"different: {line}" for line in differences(stored[0], stored[1])]
     return Comparison(tuple(result), tuple(notes))
 
 
-def side_of(rows: Sequence[Row], found: Extracted) -> Side:
+def _labels(folder: RunFolder, bundle: Bundle) -> Labels | None:
+    try:
+        names, query, correlation = label_correlations(folder, bundle)
+    except UserError:  # no attributes, no CD
+        return None
+    return Labels(names, query, correlation)
+
+
+def side_of(rows: Sequence[Row], found: Extracted, bundle: Bundle, labels: Labels | None) -> Side:
     """Per-image values of one run, by metric id."""
     flipped = found.values["margin"] > 0
     values: dict[str, Floats] = {
@@ -142,26 +164,24 @@ def side_of(rows: Sequence[Row], found: Extracted) -> Side:
     if "identity" in found.pairs:
         values["fs"] = verification.fs(*found.pairs["identity"])
         values["fva"] = verification.verified(values["fs"]).astype(np.float64)
-    if "attributes" in found.pairs:
-        before, after = found.pairs["attributes"]
-        values["mnac"] = _mnac(before, after)
+    changes = None
+    if labels is not None and "attributes" in found.pairs:
+        columns = [bundle.attributes.index(name) for name in labels.names]
+        changes = attributes.changes(*(array[:, columns] for array in found.pairs["attributes"]))
+        values["mnac"] = np.abs(changes).sum(axis=1).astype(np.float64)
     features = found.pairs.get("representation")
     correct = np.asarray(found.values["correct"], dtype=bool)
-    return Side(rows, values, features, np.asarray(flipped, dtype=bool), correct)
+    return Side(rows, values, features, np.asarray(flipped, dtype=bool), correct, changes)
 
 
-def _mnac(before: Any, after: Any) -> Floats:
-    from vcebench.metrics.attributes import mnac
-
-    return mnac(before, after).astype(np.float64)
-
-
-def compare_sides(first: Side, second: Side) -> list[Difference]:
+def compare_sides(first: Side, second: Side, labels: Labels | None = None) -> list[Difference]:
     """Differences of all metrics that both sides have, in the registry's order."""
     found = []
     for id, info in METRICS.items():
         if id in first.values and id in second.values:
             one = _paired(info, first, second)
+        elif id == "cd":
+            one = _cd(first, second, labels)
         else:
             one = _sets(info, first, second)
         if one is not None:
@@ -198,6 +218,22 @@ def _sets(info: MetricInfo, first: Side, second: Side) -> Difference | None:
     interval = mean_interval(b - a) if info.interval == "halvings" else None
     n = int(min(first.flipped.sum(), second.flipped.sum()))
     return _difference(info.id, float(a.mean()), float(b.mean()), interval, n)
+
+
+def _cd(first: Side, second: Side, labels: Labels | None) -> Difference | None:
+    """CD, each run with its own flipped images."""
+    if labels is None or first.changes is None or second.changes is None:
+        return None
+    query = list(labels.names).index(labels.query)
+    try:
+        a, b = (
+            attributes.cd(changes[side.flipped], query, labels.correlation)
+            for side, changes in ((first, first.changes), (second, second.changes))
+        )
+    except NotComputableError:
+        return None
+    n = int(min(first.flipped.sum(), second.flipped.sum()))
+    return _difference("cd", a, b, None, n)
 
 
 def _difference(

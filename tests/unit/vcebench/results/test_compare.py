@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vcebench.compare import Difference, Side, compare, compare_sides
+from vcebench.compare import Difference, Labels, Side, compare, compare_sides
 from vcebench.errors import UserError
 
 N = 20
@@ -18,7 +18,7 @@ class Named:
         self.id = f"image-{index:02d}"
 
 
-def side(features=None, flipped=None, correct=None, **values) -> Side:
+def side(features=None, flipped=None, correct=None, changes=None, **values) -> Side:
     everywhere = np.ones(N, dtype=bool)
     return Side(
         rows=[Named(index) for index in range(N)],
@@ -26,6 +26,7 @@ def side(features=None, flipped=None, correct=None, **values) -> Side:
         features=features,
         flipped=everywhere if flipped is None else np.asarray(flipped),
         correct=everywhere if correct is None else np.asarray(correct),
+        changes=changes,
     )
 
 
@@ -88,3 +89,12 @@ def test_runs_of_different_tasks_are_not_compared(tmp_path, fake_run):
 def test_a_folder_that_is_no_run_is_named(tmp_path, fake_run):
     with pytest.raises(UserError, match="not a run folder"):
         compare(fake_run(tmp_path / "a"), tmp_path)
+
+
+def test_cd_is_compared_where_there_are_attributes():
+    query = np.where(np.arange(N) % 2, 1, -1)
+    alone = np.stack([query, np.zeros(N, dtype=int)], axis=1)
+    together = np.stack([query, query], axis=1)
+    labels = Labels(("q", "a"), "q", np.array([1.0, 0.25]))
+    one = only(compare_sides(side(changes=alone), side(changes=together), labels))
+    assert (one.id, one.first, one.second, one.interval) == ("cd", 0.25, 0.75, None)
