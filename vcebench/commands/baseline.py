@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +42,7 @@ def update(folder: Folder = DEFAULT, form: Format = Form.github) -> None:
     from vcebench.baseline import update as renew
     from vcebench.formats import Table
 
-    rows = []
+    rows: list[Mapping[str, Any]] = []
     with tempfile.TemporaryDirectory() as runs:
         for condition in CONDITIONS:
             rows += renew(condition, Path(runs), folder).rows

@@ -148,7 +148,8 @@ def _noise(images: Images) -> KeyedNoise:
 
 
 def _norms(gradient: Tensor) -> Tensor:
-    return gradient.flatten(1).norm(dim=1)
+    norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return norms
 
 
 def main() -> None:

@@ -98,8 +98,10 @@ def distorted(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def embed(network: nn.Module, pictures: Tensor) -> Tensor:
     """Embeddings of uint8 pictures (P, D, 3, 64, 64), with shape (P, D, E)."""
-    rows = [network(to_network(p)) for p in pictures.flatten(0, 1).split(250)]
-    return torch.cat(rows).view(*pictures.shape[:2], -1)
+    rows = pictures.flatten(0, 1)
+    starts = range(0, len(rows), 250)
+    embedded = torch.cat([network(to_network(rows[i : i + 250])) for i in starts])
+    return embedded.view(*pictures.shape[:2], -1)
 
 
 def discriminant(embeddings: Tensor) -> tuple[Tensor, Tensor]:
