@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from vcebench.config import Setting
+from vcebench.config import GuidanceConfig, Setting
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,12 @@ def preset(dataset: str, task: str) -> Preset:
 
 
 def rows() -> Iterator[dict[str, object]]:
-    """All presets as table rows."""
+    """All presets as table rows, with the weights of the loss, which all of them share."""
+    weights = GuidanceConfig()
     for entry in PRESETS:
         yield {field.name: getattr(entry, field.name) for field in fields(entry)} | {
-            "task": entry.task or "(others)"
+            "task": entry.task or "(others)",
+            "lambda_class": ", ".join(f"{rung:g}" for rung in weights.lambda_class),
+            "lambda_perceptual": weights.lambda_perceptual,
+            "lambda_l1": weights.lambda_l1,
         }

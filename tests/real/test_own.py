@@ -130,6 +130,20 @@ def test_from_images_to_metric_row(own, prior, capsys):
     assert main(["evaluate", str(output), "--config", str(own / "mine.toml")]) == 0
 
 
+def test_bad_images_are_skipped_and_listed_in_the_manifest(own, prior, capsys):
+    written(own)
+    damaged = own / "images" / "plum" / "grey.png"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    code, output = run(own)
+    assert code == 2
+    assert "grey.png cannot be decoded" in capsys.readouterr().err
+    code, output = run(own, "--skip-bad")
+    assert code == 0
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert [reason.split("/")[-1][:8] for reason in manifest["skipped"].values()] == ["grey.png"]
+    assert len(list((output / "counterfactuals").iterdir())) == 5
+
+
 def test_csv_instead_of_folders(own):
     (own / "labels.csv").write_text("file,label\nplum/grey.png,plum\ncherry/grey.png,cherry\n")
     task, _ = read_custom(written(own, data='labels = "labels.csv"\nclasses = ["plum", "cherry"]'))

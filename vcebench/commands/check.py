@@ -38,7 +38,11 @@ def check(
 
     with user_errors():
         findings = look(dataset, data_root, weights_root(weights), thorough)
-    typer.echo(Table([asdict(finding) for finding in findings]).render(form.value))
+    if form is Form.github:
+        for found in findings:
+            typer.echo(f"{found.state:9} {found.item}: {found.detail}")
+    else:
+        typer.echo(Table([asdict(finding) for finding in findings]).render(form.value))
     lacking = [finding.item for finding in findings if finding.state in ("missing", "wrong")]
     if lacking:
         typer.echo(f"not ready: {', '.join(lacking)}", err=True)

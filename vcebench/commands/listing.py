@@ -102,5 +102,5 @@ _LONG: dict[What, tuple[str, ...]] = {
     What.methods: ("reference", "parameters", "fixed"),
     What.datasets: ("reference",),
     What.metrics: ("title", "reference", "definition"),
-    What.presets: ("limit", "class_factor"),
+    What.presets: ("limit", "source"),
 }

@@ -24,8 +24,8 @@ SYNSETS = {
     340: "n02391049",  # zebra
 }
 FETCH = (
-    "get the synset directories of ImageNet (image-net.org, ILSVRC 2012) and put them, images "
-    "inside, into train/"
+    "get the synset directories of ImageNet (image-net.org, ILSVRC 2012) and put "
+    "train/n02389026/*.JPEG and so on"
 )
 _ENDINGS = (".jpeg", ".jpg", ".png")
 
