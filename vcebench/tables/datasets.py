@@ -37,7 +37,7 @@ def data_table(dataset: str | None = None) -> DataTable:
     if dataset is None:
         rows += [_embedded(name) for name in STAND_INS if name in DATASETS]
         notes.append("Embedded data sets ship with the package and are no reproduction of others.")
-        return DataTable(Table(rows), tuple(notes))
+        return DataTable(Table(rows), (*notes, *_lacking(rows)))
     own = [row for row in rows if row["id"] == dataset]
     if own:
         return DataTable(Table(own), tuple(notes))
@@ -48,7 +48,12 @@ def data_table(dataset: str | None = None) -> DataTable:
     note = (
         f"An embedded data set under its own name; it takes the place of {stands} in the layouts."
     )
-    return DataTable(Table([_embedded(dataset)]), (note,))
+    row = _embedded(dataset)
+    return DataTable(Table([row]), (note, *_lacking([row])))
+
+
+def _lacking(rows: list[dict[str, object]]) -> list[str]:
+    return [f"–: the networks of {row['id']} are not there." for row in rows if row["prior"] == "–"]
 
 
 def _published(entry: published.PublishedDataset) -> dict[str, object]:
