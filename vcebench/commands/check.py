@@ -38,11 +38,10 @@ def check(
 
     with user_errors():
         findings = look(dataset, data_root, weights_root(weights), thorough)
-    if form is Form.github:
-        for found in findings:
-            typer.echo(f"{found.state:9} {found.item}: {found.detail}")
-    else:
-        typer.echo(Table([asdict(finding) for finding in findings]).render(form.value))
+    text = Table([asdict(finding) for finding in findings]).render(form.value)
+    if form is Form.github:  # sentences do not fit into the cells of a table
+        text = "\n".join(f"{found.state:9} {found.item}: {found.detail}" for found in findings)
+    typer.echo(text)
     lacking = [finding.item for finding in findings if finding.state in ("missing", "wrong")]
     if lacking:
         typer.echo(f"not ready: {', '.join(lacking)}", err=True)
