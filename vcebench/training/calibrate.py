@@ -29,7 +29,7 @@ from vcebench.models.bundle import FILES, Bundle, load_bundle
 from vcebench.models.shipped import update_card
 from vcebench.presets import preset
 
-GRID = tuple(2.0**k for k in range(-7, 4))
+GRID = tuple(2.0**k for k in range(-5, 4))
 PERCEPTUAL_SHARE = 0.1
 LAMBDA_CLASS = 8.0
 
