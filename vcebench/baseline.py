@@ -22,7 +22,7 @@ from vcebench.session import run_and_measure
 
 FOLDER = Path("results/baseline")
 IMAGES = 16
-RELATIVE = 0.05
+RELATIVE = 0.1
 """Part of a value by which another build may differ."""
 UNPINNED = ("time", "peak_memory")
 
@@ -94,8 +94,8 @@ def measure(condition: Condition, runs: Path) -> dict[str, float | None]:
 
 
 def tolerance(id: str, value: float | None) -> float:
-    """How far a metric may move: 5 %, and one image of the subset for shares."""
-    one_image = 100.0 / IMAGES if metric(id).unit == "%" else 0.01
+    """How far a metric may move: a tenth, and one image of the subset for shares."""
+    one_image = 100.0 / IMAGES if metric(id).unit == "%" else 0.02
     return max(RELATIVE * abs(value or 0.0), one_image)
 
 

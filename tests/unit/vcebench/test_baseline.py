@@ -36,7 +36,7 @@ def test_a_row_that_moved_vanished_or_appeared_is_reported(measured, metric):
 
 def test_tolerance_of_a_share_is_one_image():
     assert tolerance("fr", 10.0) == 100 / 16
-    assert tolerance("fid", 100.0) == 5.0
+    assert tolerance("fid", 100.0) == 10.0
 
 
 def test_a_missing_file_says_how_to_write_it(tmp_path):
