@@ -57,8 +57,9 @@ PRESETS: tuple[Preset, ...] = (
     Preset("bdd100k", _PAPER, 14.0, 0.10, 0.5, steps=1000),
     Preset("bddoia", _PAPER, 14.0, 0.10, 0.5, steps=1000),
     Preset("imagenet", _PAPER, 6.5, 0.10, 0.5, steps=1000, class_factor=2.0),
-    # The values the paper prints for its own class pairs (ImageNet) serve digits as well.
-    Preset("digits", _TUNED, 6.5, 0.10, 0.5, batch_size=16, limit=64),
+    Preset("digits", _TUNED, 5.0, 0.10, 0.5, batch_size=16, limit=64),
+    Preset("digits", _TUNED, 4.0, 0.10, 0.5, task="4-9", batch_size=16, limit=64),
+    Preset("digits", _TUNED, 6.5, 0.10, 0.5, task="1-7", batch_size=16, limit=64),
     Preset("synthfaces", _TUNED, 8.0, 0.05, 0.5, task="smile", batch_size=16, limit=64),
     Preset("synthfaces", _TUNED, 8.0, 0.10, 0.5, batch_size=16, limit=64),
 )

@@ -25,9 +25,9 @@ a CPU. Weights are float16 on disk, float32 in memory; all figures are measured 
 scans after that round trip. These networks exist to exercise the benchmark; they say nothing about
 hand-written digits in the wild.
 
-Training times are wall-clock on a machine shared with other work (the prior got about two fifths of a
-core). On one idle core a step takes 0.20 s for the prior, 0.07 s for the classifier, 0.05 s for the
-representation and 0.04 s for the perceptual network: 18 minutes in all.
+Training times are wall-clock on a machine shared with other work (the prior got about two fifths
+of a core). On one idle core a step takes 0.20 s for the prior, 0.07 s for the classifier, 0.05 s
+for the representation and 0.04 s for the perceptual network: 18 minutes in all.
 """
 
 
