@@ -148,6 +148,21 @@ def test_bad_requests_are_one_line_and_code_2(said, arguments, text):
     assert err.count("\n") == 1
 
 
+def test_run_without_data_says_all_that_is_to_be_fetched_and_where_it_goes(said):
+    code, out, err = said("run", "--method", "maskdime", "--dataset", "celeba")
+    assert code == 2
+    assert not out
+    for file in ("img_align_celeba.zip", "ddpm-celeba.pt", "classifier.pth", "vgg19-dcbb9e9d.pth"):
+        assert file in err
+    assert "Traceback" not in err
+
+
+def test_another_error_does_not_speak_of_networks(said):
+    code, _, err = said("run", "--method", "mskdime", "--dataset", "celeba")
+    assert code == 2
+    assert "ddpm-celeba.pt" not in err
+
+
 def test_run_without_weights_names_every_file_at_once(said, celeba_tree, tmp_path, monkeypatch):
     monkeypatch.setenv("VCEBENCH_WEIGHTS", str(tmp_path / "weights"))
     run = ("run", "--method", "maskdime", "--dataset", "celeba", "--data-root", celeba_tree())

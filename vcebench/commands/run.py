@@ -20,6 +20,7 @@ from vcebench.commands.options import (
     numbers,
     say,
 )
+from vcebench.errors import UserError
 
 if TYPE_CHECKING:
     from vcebench.session import Result
@@ -162,7 +163,11 @@ def run(
     )
     if config is not None:
         request = with_custom(request, config)
-    complete, images = resolve(request)
+    try:
+        complete, images = resolve(request)
+    except UserError as error:
+        _say_what_else_lacks(dataset, data_root, error)
+        raise
     _print(run_seeds(complete, images, seeds, output, threads, data_root=data_root), form)
 
 
@@ -191,6 +196,22 @@ def evaluate(
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
     _print(measure_again(folder, limit, where, threads, custom), form)
+
+
+def _say_what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> None:
+    """The networks to fetch as well, if it was a published set's images that were not there."""
+    from vcebench.checking import check as look
+    from vcebench.data.registry import DATASETS
+    from vcebench.errors import one_line
+    from vcebench.weights.store import weights_root
+
+    if dataset not in DATASETS or DATASETS[dataset].embedded:
+        return
+    images, *networks = look(dataset, data_root, weights_root(None))
+    if images.state == "missing" and images.detail == one_line(error):
+        for finding in networks:
+            if finding.state == "missing" and not finding.item.startswith("images"):
+                say(f"also {finding.item}: {finding.detail}")
 
 
 def _print(results: list[Result], form: Form) -> None:
