@@ -166,8 +166,7 @@ def run(
     try:
         complete, images = resolve(request)
     except UserError as error:
-        _say_what_else_lacks(dataset, data_root, error)
-        raise
+        raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
     _print(run_seeds(complete, images, seeds, output, threads, data_root=data_root), form)
 
 
@@ -198,7 +197,7 @@ def evaluate(
     _print(measure_again(folder, limit, where, threads, custom), form)
 
 
-def _say_what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> None:
+def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:
     """The networks to fetch as well, if it was a published set's images that were not there."""
     from vcebench.checking import check as look
     from vcebench.data.registry import DATASETS
@@ -206,12 +205,12 @@ def _say_what_else_lacks(dataset: str | None, data_root: Path | None, error: Use
     from vcebench.weights.store import weights_root
 
     if dataset not in DATASETS or DATASETS[dataset].embedded:
-        return
-    images, *networks = look(dataset, data_root, weights_root(None))
-    if images.state == "missing" and images.detail == one_line(error):
-        for finding in networks:
-            if finding.state == "missing" and not finding.item.startswith("images"):
-                say(f"also {finding.item}: {finding.detail}")
+        return ""
+    images, *others = look(dataset, data_root, weights_root(None))
+    if images.state != "missing" or images.detail != one_line(error):
+        return ""
+    networks = [f for f in others if f.state == "missing" and not f.item.startswith("images")]
+    return "".join(f"; also {finding.item}: {finding.detail}" for finding in networks)
 
 
 def _print(results: list[Result], form: Form) -> None:
