@@ -17,6 +17,7 @@ from vcebench.methods.prior import Posterior, Prior
 from vcebench.methods.sampler import (
     Explanation,
     Gradient,
+    Masks,
     Method,
     State,
     Trace,
@@ -47,9 +48,7 @@ class FastDiME(Method):
         perceptual = guidance.perceptual_gradient(state.x_t) / divisor
         return Gradient(class_ + guidance.l1_gradient(state.z) + perceptual, class_)
 
-    def masks(
-        self, state: State, posterior: Posterior, gradient: Gradient
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def masks(self, state: State, posterior: Posterior, gradient: Gradient) -> Masks:
         warm_up = self.tau // 2 if self.warm_up is None else self.warm_up
         if state.step < warm_up:
             return None, None
@@ -71,9 +70,7 @@ class FastDiME(Method):
 class _Unmasked(FastDiME):
     """FastDiME without a mask."""
 
-    def masks(
-        self, state: State, posterior: Posterior, gradient: Gradient
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def masks(self, state: State, posterior: Posterior, gradient: Gradient) -> Masks:
         return None, None
 
 
@@ -83,9 +80,7 @@ class GivenMask(FastDiME):
 
     mask: Tensor | None = None
 
-    def masks(
-        self, state: State, posterior: Posterior, gradient: Gradient
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def masks(self, state: State, posterior: Posterior, gradient: Gradient) -> Masks:
         return self.mask, self.mask
 
 

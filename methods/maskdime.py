@@ -14,9 +14,7 @@ from torch import Tensor
 from vcebench.methods.errors import unknown
 from vcebench.methods.masks import blend, nested_top_k
 from vcebench.methods.prior import Posterior
-from vcebench.methods.sampler import Gradient, Method, State, setting
-
-Masks = tuple[Tensor | None, Tensor | None]
+from vcebench.methods.sampler import Gradient, Masks, Method, State, setting
 
 
 def channel_mean(gradient: Tensor) -> Tensor:

@@ -46,6 +46,10 @@ class Trace(Protocol):
         ...
 
 
+Masks = tuple[Tensor | None, Tensor | None]
+"""(M^z, M^x), boolean with shape (B, 1, H, W); None means everywhere."""
+
+
 class Gradient(NamedTuple):
     """What guidance says in one step.
 
@@ -172,10 +176,8 @@ class Method(ABC):
     def gradient(self, state: State) -> Gradient:
         """Gradient of the joint loss, scaled as the method scales it."""
 
-    def masks(
-        self, state: State, posterior: Posterior, gradient: Gradient
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """(M^z, M^x) of this step; None means everywhere."""
+    def masks(self, state: State, posterior: Posterior, gradient: Gradient) -> Masks:
+        """The masks of this step."""
         return None, None
 
     def update(self, state: State, posterior: Posterior, gradient: Gradient) -> Tensor:

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vcebench.config import LADDER
 from vcebench.data.registry import open_dataset
 from vcebench.images import dequantise, quantise
 from vcebench.methods import registry
@@ -31,7 +32,6 @@ from vcebench.presets import preset
 
 GRID = tuple(2.0**k for k in range(-5, 4))
 PERCEPTUAL_SHARE = 0.1
-LAMBDA_CLASS = 8.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def calibrate(
 def _guidance(bundle: Bundle, images: Images, unit: float, perceptual: float) -> Guidance:
     return Guidance(
         bundle.classifier,
-        torch.full((len(images.x),), LAMBDA_CLASS),
+        torch.full((len(images.x),), LADDER[0]),
         bundle.perceptual,
         source=images.source,
         class_unit=unit,
