@@ -6,7 +6,7 @@ A new method is one file and one line here; an ablation is one line here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from vcebench.methods.dime import (
 from vcebench.methods.errors import MethodError, unknown
 from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
 from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
+from vcebench.methods.pgd import PGD
 from vcebench.methods.sampler import Method
 
 _DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
@@ -31,6 +32,14 @@ _MASKDIME = (
     "Guo et al., MaskDiME: Adaptive Masked Diffusion for Precise and Efficient Visual "
     "Counterfactual Explanations, CVPR 2026"
 )
+
+
+_EVALUATIONS: dict[str, Callable[[int], int]] = {
+    "0": lambda tau: 0,
+    "τ": lambda tau: tau,
+    "2τ": lambda tau: 2 * tau,
+    "τ(τ+1)/2": lambda tau: tau * (tau + 1) // 2,
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,14 @@ class Entry:
     reference: str
     nfe: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def evaluations(self, tau: int) -> int:
+        """Evaluations of the prior per image and try at τ; the most, if it is not always as many.
+
+        >>> METHODS["dime"].evaluations(60)
+        1830
+        """
+        return _EVALUATIONS[self.nfe.removeprefix("at most ")](tau)
 
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Settings a user may change: name to default and help."""
@@ -137,6 +154,12 @@ METHODS: dict[str, Entry] = {
         "MaskDiME without masks, s = 1", "Table 4", masking="none", guidance_scale=1.0
     ),
     "no-mask-s8": _WITHOUT_MASKS,
+    "pgd": Entry(
+        PGD,
+        "adversarial attack in pixel space, without a prior: a baseline that explains nothing",
+        "Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018",
+        "0",
+    ),
 }
 
 

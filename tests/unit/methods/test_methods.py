@@ -18,6 +18,7 @@ COST = {
     "fastdime": TAU,
     "fastdime-2": 2 * TAU,
     "fastdime-2plus": 2 * TAU,
+    "pgd": 0,
 }
 
 

@@ -1,0 +1,110 @@
+"""Projected gradient descent on the class loss: an adversarial attack, not an explanation.
+
+x_{t+1} = Π_{B(x, ε) ∩ [-1, 1]}(x_t - α·d(∇L_class(x_t))), d the sign (ℓ∞) or the unit vector (ℓ2).
+
+No prior keeps the result among images, so it flips the decision with a change that nobody sees: a
+baseline that a metric of explanations has to tell from an explanation.
+
+References: Towards Deep Learning Models Resistant to Adversarial Attacks (Madry et al., ICLR 2018),
+Equation 2 and the projected gradient descent below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vcebench.methods.errors import unknown
+from vcebench.methods.guidance import Guidance
+from vcebench.methods.noise import Noise
+from vcebench.methods.prior import Prior
+from vcebench.methods.sampler import Explanation, Gradient, Method, State, Trace, setting
+
+NORMS = ("linf", "l2")
+
+
+@dataclass(frozen=True)
+class PGD(Method):
+    """τ gradient steps in pixel space; the prior is never evaluated.
+
+    λ_c scales the gradient, whose length is not used: another λ_c gives the same image.
+    """
+
+    tau: int = setting(40, "gradient steps", low=1)
+    epsilon: float = setting(
+        8 / 255, "radius of the ball, in each pixel (linf) or as the root mean square (l2)", above=0
+    )
+    step_size: float = setting(2.5, "length of a step, in radii over τ", above=0)
+    norm: str = setting("linf", "norm of the ball: linf or l2")
+    random_start: bool = setting(True, "begin at a random point of the ball")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.norm not in NORMS:
+            raise unknown("norm", str(self.norm), NORMS)
+
+    def start(self) -> int:
+        return 0
+
+    def gradient(self, state: State) -> Gradient:
+        gradient = state.guidance.class_gradient(state.x_t)
+        return Gradient(gradient, gradient)
+
+    def explain(
+        self,
+        x: Tensor,
+        target: Tensor,
+        *,
+        prior: Prior,
+        guidance: Guidance,
+        noise: Noise,
+        trace: Trace | None = None,
+    ) -> Explanation:
+        """See `Method.explain`; `prior` is not used, and the trace sees x_t as z too."""
+        bound = guidance.bind(x, target)
+        radius = 2 * self.epsilon  # images are in [-1, 1]
+        step = self.step_size * radius / self.tau
+        direct, project = (torch.sign, _box) if self.norm == "linf" else (_unit, _ball)
+        x_t = x
+        if self.random_start:
+            x_t = _kept(x, _random(noise, radius), radius, project)
+        for number in range(self.tau):
+            if trace is not None:
+                trace.record(number, self.tau - 1 - number, x_t, x_t, None, None)
+            moved = x_t - step * direct(bound.class_gradient(x_t))
+            x_t = _kept(x, moved - x, radius, project)
+        return Explanation(x_t, torch.zeros(len(x), dtype=torch.int64, device=x.device))
+
+
+def _kept(
+    x: Tensor, change: Tensor, radius: float, project: Callable[[Tensor, float], Tensor]
+) -> Tensor:
+    """The nearest point of the ball around x, then of the images."""
+    return (x + project(change, radius)).clamp(-1, 1)
+
+
+def _random(noise: Noise, radius: float) -> Tensor:
+    """Uniform in the box: the distribution function of the normal, applied to keyed noise."""
+    return radius * torch.erf(noise.draw("start", 0) / 2**0.5)
+
+
+def _box(change: Tensor, radius: float) -> Tensor:
+    return change.clamp(-radius, radius)
+
+
+def _ball(change: Tensor, radius: float) -> Tensor:
+    """Shortened to a root mean square of `radius`."""
+    return change * (radius / _size(change)).clamp(max=1)
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    """With a root mean square of 1; a gradient of zeros stays."""
+    return gradient / _size(gradient)
+
+
+def _size(change: Tensor) -> Tensor:
+    """Root mean square of an image, with shape (B, 1, 1, 1), never zero."""
+    return change.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
