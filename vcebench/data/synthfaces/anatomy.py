@@ -5,7 +5,8 @@ Every function gives head units with shape (B, 1, 1).
 
 from __future__ import annotations
 
-from vcebench.data.synthfaces.canvas import Array, Canvas
+from vcebench.data.rendered.surface import Array
+from vcebench.data.synthfaces.canvas import Canvas
 
 
 def face_width(c: Canvas) -> Array:

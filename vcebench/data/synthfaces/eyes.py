@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.rendered.surface import Array, bump, colour, ease, gradient
 from vcebench.data.synthfaces.anatomy import eye_line, eye_spacing
-from vcebench.data.synthfaces.canvas import Array, Canvas, bump, colour, ease, gradient, window
+from vcebench.data.synthfaces.canvas import Canvas, window
 
 _IRIS = (
     (0.20, 0.12, 0.08), (0.34, 0.21, 0.11), (0.40, 0.36, 0.18), (0.30, 0.42, 0.30),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vcebench.data.rendered.equations import Value, Values
+from vcebench.data.rendered.noise import Key, make_key, uniforms
 from vcebench.data.synthfaces import scm
-from vcebench.data.synthfaces.noise import Key, make_key, uniforms
 
 IDENTITY = (
     "face_width", "face_height", "jaw_taper", "jaw_square", "cheekbones", "ear_size",
@@ -78,11 +79,11 @@ class Factors:
 
     def do(
         self,
-        values: scm.Values | None = None,
+        values: Values | None = None,
         /,
         *,
         propagate: bool = False,
-        **named: scm.Value,
+        **named: Value,
     ) -> Factors:
         """Intervene on attributes: `do(Smiling=0)` or `do({"Smiling": 0})`.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.rendered.surface import bump, colour, ease, gradient
 from vcebench.data.synthfaces.anatomy import eye_line, eye_spacing
-from vcebench.data.synthfaces.canvas import Canvas, bump, colour, ease, gradient, window
+from vcebench.data.synthfaces.canvas import Canvas, window
 
 _RIMS = ((0.05, 0.05, 0.06), (0.12, 0.08, 0.07), (0.30, 0.16, 0.08), (0.16, 0.17, 0.22))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.rendered.surface import Array, bump, colour, ease, thing_colour
 from vcebench.data.synthfaces.anatomy import face_width
-from vcebench.data.synthfaces.canvas import Array, Canvas, bump, colour, ease, thing_colour, window
+from vcebench.data.synthfaces.canvas import Canvas, window
 
 _COLOURS = {
     "Black_Hair": (0.10, 0.085, 0.085),

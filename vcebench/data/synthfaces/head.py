@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.rendered.surface import Array, bump, colour, ease, gradient
 from vcebench.data.synthfaces.anatomy import (
     eye_line,
     eye_spacing,
@@ -12,7 +13,7 @@ from vcebench.data.synthfaces.anatomy import (
     nose_end,
     nose_width,
 )
-from vcebench.data.synthfaces.canvas import SIZE, Array, Canvas, bump, colour, ease, gradient
+from vcebench.data.synthfaces.canvas import SIZE, Canvas
 
 _SKIN = (
     (0.92, 0.745, 0.645), (0.88, 0.69, 0.57), (0.83, 0.62, 0.48), (0.70, 0.49, 0.35),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from vcebench.data.rendered.surface import Array, bump, colour, ease, gradient
 from vcebench.data.synthfaces.anatomy import mouth_height, nose_end, nose_width
-from vcebench.data.synthfaces.canvas import Array, Canvas, bump, colour, ease, gradient, window
+from vcebench.data.synthfaces.canvas import Canvas, window
 
 
 def draw_nose(c: Canvas) -> None:

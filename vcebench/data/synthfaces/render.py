@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vcebench.data.synthfaces.canvas import SIZE, Array, Canvas, make_canvas
+from vcebench.data.rendered.noise import pixel_noise
+from vcebench.data.rendered.surface import Array, smoothed
+from vcebench.data.synthfaces.canvas import SIZE, Canvas, make_canvas
 from vcebench.data.synthfaces.eyes import draw_brows, draw_eyes
 from vcebench.data.synthfaces.factors import Factors
 from vcebench.data.synthfaces.glasses import draw_glasses
@@ -18,7 +20,6 @@ from vcebench.data.synthfaces.hair import (
 )
 from vcebench.data.synthfaces.head import draw_age, draw_marks, draw_skin, skin_colour
 from vcebench.data.synthfaces.mouth import draw_beard, draw_mouth, draw_nose
-from vcebench.data.synthfaces.noise import pixel_noise
 from vcebench.data.synthfaces.scene import draw_background, draw_body, draw_patch
 
 CHUNK = 8
@@ -39,13 +40,13 @@ def _render_chunk(factors: Factors) -> NDArray[np.uint8]:
     c = make_canvas(factors)
     _draw(c, grain)
     _expose(c, grain)
-    return np.rint(np.clip(c.rgb, 0, 1) * 255).astype(np.uint8)
+    return c.finished()
 
 
 def _draw(c: Canvas, grain: Array) -> None:
     """All parts, from the back to the front."""
     skin, hair, streaks = skin_colour(c), hair_colour(c), strands(c)
-    blotches = _smooth(_smooth(grain)) * 3
+    blotches = smoothed(smoothed(grain)) * 3
     draw_background(c)
     draw_hair_back(c, hair, streaks)
     draw_body(c, skin)
@@ -64,19 +65,7 @@ def _draw(c: Canvas, grain: Array) -> None:
     draw_patch(c)
 
 
-def _smooth(field: Array) -> Array:
-    """A 3x3 mean; the border wraps around."""
-    rows = field + np.roll(field, 1, axis=1) + np.roll(field, -1, axis=1)
-    total: Array = rows + np.roll(rows, 1, axis=2) + np.roll(rows, -1, axis=2)
-    return total * np.float32(1 / 9)
-
-
 def _expose(c: Canvas, grain: Array) -> None:
     """Exposure and the camera's grain, partly in colour."""
-    rgb = c.rgb
-    rgb *= c.span("exposure", 0.90, 1.08)[:, None]
-    level = c.span("grain", 0.009, 0.018)
-    rgb += (level * grain)[:, None]
-    tinted = (0.4 * level) * np.roll(grain, 7, axis=2)
-    rgb[:, 0] += tinted
-    rgb[:, 2] -= tinted
+    c.shade(c.span("exposure", 0.90, 1.08))
+    c.grain(c.span("grain", 0.009, 0.018), grain)

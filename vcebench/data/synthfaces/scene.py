@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vcebench.data.synthfaces.canvas import (
-    SIZE,
-    Array,
-    Canvas,
-    bump,
-    ease,
-    gradient,
-    thing_colour,
-    window,
-)
+from vcebench.data.rendered.surface import Array, bump, ease, gradient, thing_colour
+from vcebench.data.synthfaces.canvas import SIZE, Canvas, window
 
 PATCH_PIXELS = 9
 _PATCH = window(2, 2 + PATCH_PIXELS, SIZE - 2 - PATCH_PIXELS, SIZE - 2)

@@ -6,11 +6,21 @@ categorical variable (the Gumbel maximum of log-probabilities), shown as four ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
+
+from vcebench.data.rendered import equations
+from vcebench.data.rendered.equations import (
+    Bools,
+    Equations,
+    Floats,
+    State,
+    Values,
+    as_bools,
+    choose,
+    constant,
+    to_array,
+    to_state,
+)
 
 HAIR_COLOURS = ("Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair")
 
@@ -27,12 +37,6 @@ PATCH = "patch"
 NAMES = (*ATTRIBUTES, PATCH)
 INDEX = {name: column for column, name in enumerate(NAMES)}
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Value: TypeAlias = bool | int | NDArray[np.integer] | Bools
-Values = Mapping[str, Value]
-State = dict[str, Bools]
-
 _HAIR = "hair colour"
 _BINARY = tuple(name for name in NAMES if name not in HAIR_COLOURS)
 _NOISE_COLUMN = {name: column for column, name in enumerate(_BINARY)}
@@ -40,45 +44,36 @@ NOISE_SIZE = len(_BINARY) + len(HAIR_COLOURS)
 """Uniform numbers that one face's attributes need."""
 
 
-def _choose(condition: Bools, if_true: float, if_false: float) -> Floats:
-    return np.where(condition, if_true, if_false)
-
-
-def _constant(probability: float) -> Callable[[State], Floats]:
-    return lambda state: np.array(probability)
-
-
 def _eyeglasses(s: State) -> Floats:
-    return _choose(s["Young"], 0.14, 0.38) + _choose(s["Male"], 0.05, 0.0)
+    return choose(s["Young"], 0.14, 0.38) + choose(s["Male"], 0.05, 0.0)
 
 
 def _bangs(s: State) -> Floats:
-    return _choose(s["Male"], 0.12, 0.34)
+    return choose(s["Male"], 0.12, 0.34)
 
 
 def _rosy_cheeks(s: State) -> Floats:
-    return _choose(s["Smiling"], 0.36, 0.10) + _choose(s["Male"], -0.05, 0.08)
+    return choose(s["Smiling"], 0.36, 0.10) + choose(s["Male"], -0.05, 0.08)
 
 
 def _lipstick(s: State) -> Floats:
-    return np.where(s["Male"], 0.02, _choose(s["Young"], 0.66, 0.46))
+    return np.where(s["Male"], 0.02, choose(s["Young"], 0.66, 0.46))
 
 
-# name -> (parents, probability of 1 given the parents)
-EQUATIONS: dict[str, tuple[tuple[str, ...], Callable[[State], Floats]]] = {
-    "Male": ((), _constant(0.46)),
-    "Young": ((), _constant(0.58)),
-    "Smiling": (("Male",), lambda s: _choose(s["Male"], 0.44, 0.56)),
+EQUATIONS: Equations = {
+    "Male": ((), constant(0.46)),
+    "Young": ((), constant(0.58)),
+    "Smiling": (("Male",), lambda s: choose(s["Male"], 0.44, 0.56)),
     "Eyeglasses": (("Young", "Male"), _eyeglasses),
-    "Wearing_Hat": (("Male",), lambda s: _choose(s["Male"], 0.18, 0.11)),
-    "Mouth_Slightly_Open": (("Smiling",), lambda s: _choose(s["Smiling"], 0.68, 0.22)),
+    "Wearing_Hat": (("Male",), lambda s: choose(s["Male"], 0.18, 0.11)),
+    "Mouth_Slightly_Open": (("Smiling",), lambda s: choose(s["Smiling"], 0.68, 0.22)),
     "Bangs": (("Male",), _bangs),
     "Rosy_Cheeks": (("Smiling", "Male"), _rosy_cheeks),
     "Wearing_Lipstick": (("Male", "Young"), _lipstick),
-    "Bushy_Eyebrows": (("Male",), lambda s: _choose(s["Male"], 0.48, 0.12)),
-    "Narrow_Eyes": (("Smiling",), lambda s: _choose(s["Smiling"], 0.30, 0.12)),
-    "No_Beard": (("Male",), lambda s: _choose(s["Male"], 0.58, 0.99)),
-    PATCH: ((), _constant(0.05)),
+    "Bushy_Eyebrows": (("Male",), lambda s: choose(s["Male"], 0.48, 0.12)),
+    "Narrow_Eyes": (("Smiling",), lambda s: choose(s["Smiling"], 0.30, 0.12)),
+    "No_Beard": (("Male",), lambda s: choose(s["Male"], 0.58, 0.99)),
+    PATCH: ((), constant(0.05)),
 }
 _HAIR_PARENTS = ("Young",)
 _HAIR_ODDS_YOUNG = (0.28, 0.36, 0.32, 0.04)
@@ -103,11 +98,9 @@ def _set_hair(state: State, scores: Floats) -> None:
 
 def sample(exogenous: Floats, skin_tone: Floats) -> Bools:
     """Attributes with shape (B, len(NAMES)) from their noise (B, NOISE_SIZE)."""
-    state: State = {}
-    for name, (_, probability) in EQUATIONS.items():
-        state[name] = exogenous[:, _NOISE_COLUMN[name]] < probability(state)
+    state = equations.sample(EQUATIONS, exogenous, _NOISE_COLUMN)
     _set_hair(state, _hair_scores(state, exogenous, skin_tone))
-    return _to_array(state)
+    return to_array(state, NAMES)
 
 
 def intervene(attributes: Bools, values: Values, exogenous: Floats, skin_tone: Floats) -> Bools:
@@ -115,9 +108,9 @@ def intervene(attributes: Bools, values: Values, exogenous: Floats, skin_tone: F
 
     A hair colour set to 0 where it was 1 gives way to the next likely colour under the same noise.
     """
-    state = _to_state(attributes)
+    state = to_state(attributes, NAMES)
     for name, value in values.items():
-        wanted = _as_bools(name, value, len(attributes))
+        wanted = as_bools("attribute", name, value, len(attributes), NAMES)
         if name in HAIR_COLOURS:
             scores = _hair_scores(state, exogenous, skin_tone)
             column = HAIR_COLOURS.index(name)
@@ -128,7 +121,7 @@ def intervene(attributes: Bools, values: Values, exogenous: Floats, skin_tone: F
             state.update({k: np.where(keep, state[k], chosen[k]) for k in HAIR_COLOURS})
         else:
             state[name] = wanted
-    return _to_array(state)
+    return to_array(state, NAMES)
 
 
 def touched(values: Values) -> frozenset[str]:
@@ -140,40 +133,18 @@ def propagate(
     attributes: Bools, values: Values, exogenous: Floats, skin_tone: Floats, fixed: frozenset[str]
 ) -> Bools:
     """Re-evaluate the descendants of `values` with the same noise; `fixed` variables stay."""
-    state = _to_state(attributes)
-    changed = set(touched(values))
-    for name, (parents, probability) in EQUATIONS.items():
-        if name not in fixed and changed.intersection(parents):
-            state[name] = exogenous[:, _NOISE_COLUMN[name]] < probability(state)
-            changed.add(name)
+    state = to_state(attributes, NAMES)
+    changed = equations.propagate(
+        state, EQUATIONS, exogenous, _NOISE_COLUMN, touched(values), fixed
+    )
     if _HAIR not in fixed and changed.intersection(_HAIR_PARENTS):
         _set_hair(state, _hair_scores(state, exogenous, skin_tone))
-    return _to_array(state)
+    return to_array(state, NAMES)
 
 
 def descendants(name: str) -> frozenset[str]:
     """Attributes that an intervention on `name` can change when it propagates."""
-    found: set[str] = set()
-    for child, (parents, _) in EQUATIONS.items():
-        if found.union({name}).intersection(parents):
-            found.add(child)
+    found = equations.descendants(EQUATIONS, name)
     if found.union({name}).intersection(_HAIR_PARENTS):
-        found.update(HAIR_COLOURS)
-    return frozenset(found)
-
-
-def _to_state(attributes: Bools) -> State:
-    return {name: attributes[:, column] for name, column in INDEX.items()}
-
-
-def _to_array(state: State) -> Bools:
-    return np.stack([state[name] for name in NAMES], axis=1)
-
-
-def _as_bools(name: str, value: Value, count: int) -> Bools:
-    if name not in INDEX:
-        raise KeyError(f"no attribute {name!r}; known are {', '.join(NAMES)}")
-    array = np.asarray(value)
-    if not np.isin(array, (0, 1)).all():
-        raise ValueError(f"{name} is set to 0 or 1, not to {value!r}")
-    return np.broadcast_to(array.astype(np.bool_), (count,)).copy()
+        found = found.union(HAIR_COLOURS)
+    return found

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vcebench.data.rendered.noise import make_key, pixel_noise, uniforms
 from vcebench.data.synthfaces import Factors, scm
 from vcebench.data.synthfaces.factors import IDENTITY, NUISANCE, draw
-from vcebench.data.synthfaces.noise import make_key, pixel_noise, uniforms
 
 PEOPLE = range(400)
 NOT_HAIR = [name for name in scm.NAMES if name not in scm.HAIR_COLOURS]

@@ -1,4 +1,4 @@
-"""Exogenous noise of the synthetic faces, keyed by what it belongs to and never by a batch."""
+"""Exogenous noise of rendered scenes, keyed by what it belongs to and never by a batch."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What the rendered data sets share: keyed noise, causal equations, a drawing surface, truth."""
