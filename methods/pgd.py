@@ -25,17 +25,23 @@ from vcebench.methods.sampler import Explanation, Gradient, Method, State, Trace
 
 NORMS = ("linf", "l2")
 
+LAMBDA_CLASS = 8.0
+"""The λ_c at which the radius is ε: the first one of the papers' ladder."""
+
 
 @dataclass(frozen=True)
 class PGD(Method):
     """τ gradient steps in pixel space; the prior is never evaluated.
 
-    λ_c scales the gradient, whose length is not used: another λ_c gives the same image.
+    The length of the gradient is not used, so λ_c has another meaning here: the radius is in
+    proportion to it, which makes an image that does not flip be tried again in a larger ball.
     """
 
     tau: int = setting(40, "gradient steps", low=1)
     epsilon: float = setting(
-        8 / 255, "radius of the ball, in each pixel (linf) or as the root mean square (l2)", above=0
+        8 / 255,
+        "radius of the ball at λ_c = 8, in each pixel (linf) or as the root mean square (l2)",
+        above=0,
     )
     step_size: float = setting(2.5, "length of a step, in radii over τ", above=0)
     norm: str = setting("linf", "norm of the ball: linf or l2")
@@ -65,7 +71,8 @@ class PGD(Method):
     ) -> Explanation:
         """See `Method.explain`; `prior` is not used, and the trace sees x_t as z too."""
         bound = guidance.bind(x, target)
-        radius = 2 * self.epsilon  # images are in [-1, 1]
+        relative = (guidance.lambda_class / LAMBDA_CLASS).view(-1, 1, 1, 1)
+        radius = 2 * self.epsilon * relative  # images are in [-1, 1]
         step = self.step_size * radius / self.tau
         direct, project = (torch.sign, _box) if self.norm == "linf" else (_unit, _ball)
         x_t = x
@@ -80,22 +87,22 @@ class PGD(Method):
 
 
 def _kept(
-    x: Tensor, change: Tensor, radius: float, project: Callable[[Tensor, float], Tensor]
+    x: Tensor, change: Tensor, radius: Tensor, project: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """The nearest point of the ball around x, then of the images."""
+    """The nearest point of the ball around x, then of the images; radius (B, 1, 1, 1)."""
     return (x + project(change, radius)).clamp(-1, 1)
 
 
-def _random(noise: Noise, radius: float) -> Tensor:
+def _random(noise: Noise, radius: Tensor) -> Tensor:
     """Uniform in the box: the distribution function of the normal, applied to keyed noise."""
     return radius * torch.erf(noise.draw("start", 0) / 2**0.5)
 
 
-def _box(change: Tensor, radius: float) -> Tensor:
-    return change.clamp(-radius, radius)
+def _box(change: Tensor, radius: Tensor) -> Tensor:
+    return torch.maximum(torch.minimum(change, radius), -radius)
 
 
-def _ball(change: Tensor, radius: float) -> Tensor:
+def _ball(change: Tensor, radius: Tensor) -> Tensor:
     """Shortened to a root mean square of `radius`."""
     return change * (radius / _size(change)).clamp(max=1)
 
