@@ -22,6 +22,7 @@ LADDER = (8.0, 10.0, 15.0)
 """λ_c, tried in turn until the prediction flips (all three papers)."""
 
 Precision = Literal["exact", "fast", "bf16", "fp16"]
+Explained = Literal["task", "random", "permuted"]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Setting = bool | int | float | str | None
 
@@ -66,6 +67,9 @@ class RunConfig(_Frozen):
     trace: number of images whose steps are kept; adds files and changes no image.
     skip_bad: leave out image files that cannot be used, and count them.
     custom: a task of somebody's own (`vcebench.custom.CustomTask`), none for a registered one.
+    classifier: the task's, or one that knows nothing of the task, for the sanity check: with random
+        weights, or trained on permuted labels.
+    shard: (i, n), only the images i, i + n, i + 2n, … of the run; none for all. It changes no image.
     """
 
     method: str
@@ -83,16 +87,37 @@ class RunConfig(_Frozen):
     trace: int = Field(0, ge=0)
     skip_bad: bool = False
     custom: dict[str, Any] | None = None
+    classifier: Explained = "task"
+    shard: tuple[int, int] | None = None
+
+    @field_validator("shard")
+    @classmethod
+    def _shard(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError("shards are counted from 0: use 0/8 … 7/8 for 8 of them")
+        return value
+
+    def indices(self) -> range:
+        """Positions in the split of the images to explain."""
+        first, step = self.shard or (0, 1)
+        return range(first, self.limit, step)
+
+    def undivided(self) -> RunConfig:
+        """The run a shard is a part of."""
+        return self.model_copy(update={"shard": None})
 
     def digest(self) -> str:
         """SHA-256 of the configuration, without what changes no image."""
+        # Fields that came later are left out where they say nothing, so that old runs keep theirs.
         unset = {"custom"} if self.custom is None else set()
-        content = self.model_dump(mode="json", exclude={"trace", "skip_bad"} | unset)
+        unset |= {"classifier"} if self.classifier == "task" else set()
+        content = self.model_dump(mode="json", exclude={"trace", "skip_bad", "shard"} | unset)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def folder_name(self) -> str:
-        """Default name of the run folder: <dataset>-<task>-<method>-<hash>."""
-        return f"{self.dataset}-{self.task}-{self.method}-{self.digest()[:8]}"
+    def folder_name(self, seeds: int = 1) -> str:
+        """Default name of the run folder: <dataset>-<task>-<method>-<hash>[-x<seeds>]."""
+        name = f"{self.dataset}-{self.task}-{self.method}-{self.digest()[:8]}"
+        return f"{name}-x{seeds}" if seeds > 1 else name
 
 
 def build_config(**values: Any) -> RunConfig:

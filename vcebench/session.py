@@ -85,7 +85,7 @@ def run_seeds(
     """
     if seeds < 2:
         return [run_and_measure(config, images, output, threads, progress, data_root)]
-    base = output or RUNS / f"{config.folder_name()}-x{seeds}"
+    base = output or RUNS / config.folder_name(seeds)
     results = []
     for seed in range(config.seed, config.seed + seeds):
         one = config.model_copy(update={"seed": seed})

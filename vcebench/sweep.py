@@ -90,8 +90,7 @@ def output_of(wanted: Planned, runs: Path, data_root: Path | None = None) -> Pat
             data_root=data_root,
         )
     )
-    name = config.folder_name()
-    return runs / (f"{name}-x{wanted.seeds}" if wanted.seeds > 1 else name)
+    return runs / config.folder_name(wanted.seeds)
 
 
 def _execute(words: Sequence[str]) -> int:

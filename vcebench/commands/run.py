@@ -10,6 +10,7 @@ import typer
 from vcebench.commands.options import (
     DataRoot,
     Device,
+    Explained,
     Form,
     Format,
     OwnConfig,
@@ -23,6 +24,8 @@ from vcebench.commands.options import (
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
+    from vcebench.config import RunConfig
+    from vcebench.data.base import ImageSet
     from vcebench.session import Result
 
 _METHOD = "Settings of the method"
@@ -111,10 +114,22 @@ def run(
         Pictures,
         typer.Option(help="jpeg saves as the authors' scripts do", rich_help_panel=_RUN),
     ] = Pictures.png,
+    classifier: Annotated[
+        Explained,
+        typer.Option(
+            help="explain one of random weights, or trained on permuted labels, in its place: "
+            "what `vcebench sanity` compares",
+            rich_help_panel=_RUN,
+        ),
+    ] = Explained.task,
     trace: Annotated[
         int, typer.Option(min=0, help="keep all steps of that many images", rich_help_panel=_RUN)
     ] = 0,
     data_root: DataRoot = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(help="only say what would be done, and what it costs", rich_help_panel=_RUN),
+    ] = False,
     skip_bad: Annotated[
         bool, typer.Option(help="leave out damaged images, and count them", rich_help_panel=_RUN)
     ] = False,
@@ -134,6 +149,8 @@ def run(
       vcebench run --method fastdime --dataset digits --seeds 5 --format json > row.json
 
       vcebench run --config mine.toml --limit 8
+
+      vcebench run --method dime --dataset synthfaces --limit 0 --dry-run
     """
     from vcebench.request import Request, resolve, with_custom
     from vcebench.session import run_seeds
@@ -160,6 +177,7 @@ def run(
         trace=trace,
         data_root=data_root,
         skip_bad=skip_bad,
+        classifier=classifier.value,
     )
     if config is not None:
         request = with_custom(request, config)
@@ -167,6 +185,9 @@ def run(
         complete, images = resolve(request)
     except UserError as error:
         raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
+    if dry_run:
+        _print_plan(complete, images, seeds, output, threads, form)
+        return
     _print(run_seeds(complete, images, seeds, output, threads, data_root=data_root), form)
 
 
@@ -211,6 +232,26 @@ def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserErr
         return ""
     networks = [f for f in others if f.state == "missing" and not f.item.startswith("images")]
     return "".join(f"; also {finding.item}: {finding.detail}" for finding in networks)
+
+
+def _print_plan(
+    config: RunConfig,
+    images: ImageSet,
+    seeds: int,
+    output: Path | None,
+    threads: int | None,
+    form: Form,
+) -> None:
+    """Plan and estimate on stdout; nothing is written."""
+    from vcebench.assemble import networks_of
+    from vcebench.dryrun import plan_rows
+    from vcebench.formats import Table
+    from vcebench.session import RUNS
+
+    say("a few steps of the first images, to estimate …")
+    where = output or RUNS / config.folder_name(seeds)
+    rows = plan_rows(config, images, networks_of(config), where, seeds, threads)
+    typer.echo(Table(rows).render(form.value))
 
 
 def _print(results: list[Result], form: Form) -> None:
