@@ -133,6 +133,16 @@ def _values(rows: list[Row], method: str) -> dict[str, MetricValue]:
     return {id: found.get(id) or missing(id, "not part of the fixture") for id in METRICS}
 
 
+def _per_image(folder: RunFolder, rows: list[Row]) -> dict[str, dict[str, float]]:
+    """The real l1 of every image, and a made-up COUT that some images lack."""
+    x, x_cf = (folder.images(kind, rows).float() for kind in ("inputs", "counterfactuals"))
+    l1 = ((x_cf - x).abs() / 255).mean(dim=(1, 2, 3)).tolist()
+    return {
+        "l1": {row.id: value for row, value in zip(rows, l1, strict=True)},
+        "cout": {row.id: float(np.sin(row.index)) for row in rows if row.correct},
+    }
+
+
 def _manifest(method: str, limit: int, trace: int, seed: int) -> dict[str, Any]:
     config = build_config(
         method=method,
@@ -196,6 +206,7 @@ def fixture_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFo
                 seconds_per_image=1.0,
                 memory_of="",
                 notes=(note,),
+                per_image=_per_image(folder, rows),
             )
             save(folder, evaluation)
         return folder

@@ -52,6 +52,8 @@ class Evaluation:
         memory_of: what `peak_memory` counted.
         protocol: name and version of the definitions.
         notes: what a reader should know beside the numbers.
+        per_image: metric id → image id → value in the metric's unit, for metrics that are means
+            over images; also of images outside the metric's population, if it is defined for them.
     """
 
     values: dict[str, MetricValue]
@@ -62,6 +64,7 @@ class Evaluation:
     memory_of: str
     protocol: str = PROTOCOL
     notes: tuple[str, ...] = ()
+    per_image: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,10 +79,14 @@ class _Context:
     correct: npt.NDArray[np.bool_]
     data_root: Path | None = None
     notes: list[str] = field(default_factory=list)
+    columns: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def per_image(self, id: str, values: Any, role: str | None = None) -> MetricValue:
-        """Mean over the metric's population."""
+        """Mean over the metric's population; the single values are kept."""
         name = self.backbone(role)
+        scaled = np.asarray(values, dtype=np.float64) * METRICS[id].scale
+        pairs = zip(self.rows, scaled.tolist(), strict=True)
+        self.columns[id] = {row.id: v for row, v in pairs if not np.isnan(v)}
         return summarise(id, values, self.flipped, self.correct, backbone=name)
 
     def absent(self, role: str, otherwise: str) -> str:
@@ -115,9 +122,11 @@ def evaluate(
     finite = [row for row in rows if row.finite]
     values: dict[str, MetricValue] = {}
     notes: list[str] = []
+    per_image: dict[str, dict[str, float]] = {}
     if finite:
         with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
-            values, notes = _measure(folder, finite, bundle, Path(scratch), threads)
+            values, context = _measure(folder, finite, bundle, Path(scratch), threads)
+        notes, per_image = context.notes, context.columns
     memory, memory_of = _peak_memory(manifest)
     nobody = np.zeros(len(rows), dtype=bool)
     values["nfe"] = summarise("nfe", [row.nfe for row in rows], nobody, nobody)
@@ -139,13 +148,14 @@ def evaluate(
         memory_of=memory_of,
         protocol=manifest["protocol"],
         notes=tuple(notes),
+        per_image=per_image,
     )
 
 
 def _measure(
     folder: RunFolder, rows: list[Row], bundle: Bundle, scratch: Path, threads: int | None
-) -> tuple[dict[str, MetricValue], list[str]]:
-    """The metrics that look at images, and notes on them."""
+) -> tuple[dict[str, MetricValue], _Context]:
+    """The metrics that look at images, and what they were computed from."""
     config = folder.config()
     device = next(bundle.classifier.parameters()).device
     found = extract(folder, rows, bundle, device, scratch, threads)
@@ -169,7 +179,7 @@ def _measure(
         {str(w.message) for w in caught if issubclass(w.category, frechet.FewImagesWarning)}
     )
     values["sigma_l"] = missing("sigma_l", "needs --seeds 5")
-    return values, context.notes
+    return values, context
 
 
 def _flips(c: _Context) -> dict[str, MetricValue]:

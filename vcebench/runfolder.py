@@ -1,7 +1,8 @@
 """A run folder as its readers see it.
 
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · truths/ID.png ·
-trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json
+trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
+per-image.parquet
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from vcebench.rows import Row, from_table
 
 MANIFEST = "manifest.json"
 SHARDS = "shards"
+PER_IMAGE = "per-image.parquet"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,25 @@ class RunFolder:
                 ) from error
             rows.update((row.id, row) for row in found)
         return sorted(rows.values(), key=lambda row: row.index)
+
+    def per_image(self) -> dict[str, dict[str, float]]:
+        """Image id → metric id → value, of the last evaluation; empty if there was none.
+
+        Raises `UserError` if the file cannot be read.
+        """
+        path = self.path / PER_IMAGE
+        if not path.exists():
+            return {}
+        try:
+            records = pq.read_table(path).to_pylist()
+            return {
+                record.pop("id"): {k: float(v) for k, v in record.items() if v is not None}
+                for record in records
+            }
+        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            raise UserError(
+                f"{path} cannot be read ({one_line(error)}); run vcebench evaluate {self.path}"
+            ) from error
 
     def images(self, kind: str, rows: Sequence[Row]) -> Tensor:
         """Stored images of some rows, uint8 with shape (n, 3, H, W)."""

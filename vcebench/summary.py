@@ -12,7 +12,7 @@ from vcebench.formats import Format, Table, dump, number
 from vcebench.images import write_atomic
 from vcebench.metrics.registry import metric
 from vcebench.metrics.result import MetricValue
-from vcebench.runfolder import RunFolder
+from vcebench.runfolder import PER_IMAGE, RunFolder
 from vcebench.store import writing
 
 HEADLINE = ("fr", "cout", "s3", "l1", "nfe")
@@ -109,13 +109,27 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def save(folder: RunFolder, evaluation: Evaluation) -> None:
-    """Write metrics.json and metrics.parquet into the run folder."""
+    """Write metrics.json, metrics.parquet and per-image.parquet into the run folder."""
     with writing(folder.path):
         text = dump(document(folder, evaluation)) + "\n"
         write_atomic(folder.path / "metrics.json", text.encode())
-        buffer = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(records(evaluation), schema=_SCHEMA), buffer)
-        write_atomic(folder.path / "metrics.parquet", buffer.getvalue().to_pybytes())
+        tidy = pa.Table.from_pylist(records(evaluation), schema=_SCHEMA)
+        tables = {"metrics.parquet": tidy, PER_IMAGE: _per_image(evaluation)}
+        for name, table in tables.items():
+            buffer = pa.BufferOutputStream()
+            pq.write_table(table, buffer)
+            write_atomic(folder.path / name, buffer.getvalue().to_pybytes())
+
+
+def _per_image(evaluation: Evaluation) -> pa.Table:
+    """One row an image, one column a metric; null where it is not defined."""
+    columns = evaluation.per_image
+    ids = list(dict.fromkeys(id for column in columns.values() for id in column))
+    arrays = {
+        metric: pa.array([column.get(id) for id in ids], pa.float64())
+        for metric, column in columns.items()
+    }
+    return pa.table({"id": pa.array(ids, pa.string()), **arrays})
 
 
 def render(runs: list[tuple[RunFolder, Evaluation]], form: Format) -> str:

@@ -227,6 +227,16 @@ def test_worst_first_follows_the_direction_of_the_metric(site, order, sign):
     assert site.ids() == sorted(value, key=lambda id: -sign * value[id])[:24]
 
 
+def test_worst_by_a_stored_metric_has_images_without_it_last(site):
+    site.open()
+    site.choose("run", "1")
+    site.choose("order", "cout")
+    value = {i["id"]: i["results"][1]["values"]["cout"] for i in site.data()["images"]}
+    defined = [id for id in value if value[id] is not None]
+    assert 0 < len(defined) < len(value)
+    assert site.ids() == sorted(value, key=lambda id: (id not in defined, value[id] or 0))[:24]
+
+
 def test_an_image_is_found_by_its_id(site):
     site.open().one("input[name=find]").send_keys("0001")
     assert site.ids() == [f"synthfaces-test-{k:05d}" for k in (1, *range(10, 20))]

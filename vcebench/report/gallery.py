@@ -12,23 +12,22 @@ from torch import Tensor
 from vcebench.errors import UserError
 from vcebench.images import load_image
 from vcebench.metrics.registry import METRICS
-from vcebench.report.pictures import Film, difference, film_of, mask_picture, pixel_values, png
+from vcebench.report.pictures import Film, difference, film_of, mask_picture, png
 from vcebench.report.runs import Item, RunView, class_name, class_names, subjects
 from vcebench.rows import Row
 
-# Orders of the gallery beside the pixel metrics: id → (title, whether higher is better).
+# Orders of the gallery beside the metrics: id → (title, whether higher is better).
 _OF_ROWS = {
     "target_probability": ("p(target)", True),
     "margin": ("margin", True),
     "nfe": ("NFE", False),
     "seconds": ("seconds", False),
 }
-_OF_PIXELS = ("l1", "gt_iou", "gt_precision", "gt_l1", "off_target")
 
 
 @dataclass(frozen=True)
 class Order:
-    """A value that every image has for every run, and which end of it is bad."""
+    """A value of every image and run, and which end of it is bad."""
 
     id: str
     title: str
@@ -37,7 +36,12 @@ class Order:
 
 ORDERS = (
     *(Order(id, title, higher) for id, (title, higher) in _OF_ROWS.items()),
-    *(Order(id, METRICS[id].title, METRICS[id].better == "higher") for id in _OF_PIXELS),
+    # A flip is a filter of its own, and said by the margin.
+    *(
+        Order(id, info.title, info.better == "higher")
+        for id, info in METRICS.items()
+        if info.interval == "images" and id not in ("fr", "fr_top1", *_OF_ROWS)
+    ),
 )
 
 
@@ -85,7 +89,7 @@ def shown(item: Item) -> Shown:
     truth = _truth(item)
     if truth is not None:
         files["truth.png"] = png(truth)
-    results = tuple(_result(run, row, truth, files) for run, row in item.results)
+    results = tuple(_result(run, row, files) for run, row in item.results)
     return Shown(
         item=item,
         source=class_name(names, row.source),
@@ -108,7 +112,7 @@ def _truth(item: Item) -> Tensor | None:
     return None
 
 
-def _result(run: RunView, row: Row, truth: Tensor | None, files: dict[str, bytes]) -> Result:
+def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
     """One run's pictures, added to the files, and its values."""
     values: dict[str, float | None] = {
         "target_probability": row.target_probability,
@@ -116,6 +120,8 @@ def _result(run: RunView, row: Row, truth: Tensor | None, files: dict[str, bytes
         "nfe": float(row.nfe),
         "seconds": row.seconds,
     }
+    known = run.values.get(row.id, {})
+    values |= {order.id: known.get(order.id) for order in ORDERS if order.id not in values}
     if not row.finite:
         return Result(run, row, {**values, "target_probability": None, "margin": None}, {})
     before, after = _stored(run, "inputs", row), _stored(run, "counterfactuals", row)
@@ -135,7 +141,7 @@ def _result(run: RunView, row: Row, truth: Tensor | None, files: dict[str, bytes
     if trace.exists():
         film = film_of(trace, before)
         files |= {f"{run.number}-steps-{name}.png": strip for name, strip in film.strips.items()}
-    return Result(run, row, values | pixel_values(before, after, truth), pictures, film)
+    return Result(run, row, values, pictures, film)
 
 
 def _path(run: RunView, kind: str, row: Row) -> Path:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from vcebench.errors import UserError, one_line
 from vcebench.images import quantise
-from vcebench.metrics import causal, distances
 
 MOST_FRAMES = 100
 COLUMNS = 10
@@ -66,25 +65,6 @@ def mask_picture(image: Tensor, outer: Tensor, inner: Tensor) -> Tensor:
         tinted = 0.8 * colour[:, None, None] + 0.2 * grey
         picture = torch.where(mask, tinted, picture)
     return picture.round().clamp(0, 255).to(torch.uint8)
-
-
-def pixel_values(before: Tensor, after: Tensor, truth: Tensor | None) -> dict[str, float | None]:
-    """What the protocol's pixel metrics say about one image, uint8 (3, H, W) each.
-
-    None where a metric is not defined for the image.
-    """
-    x, x_cf = before[None].numpy(), after[None].numpy()
-    values = {"l1": distances.l1(x, x_cf)}
-    if truth is not None:
-        t = truth[None].numpy()
-        region = causal.true_region(x, t)
-        values |= {
-            "gt_iou": causal.gt_iou(x, x_cf, region),
-            "gt_precision": causal.gt_precision(x, x_cf, region),
-            "gt_l1": causal.gt_l1(x_cf, t),
-            "off_target": causal.off_target(x, x_cf, region),
-        }
-    return {id: None if np.isnan(v[0]) else float(v[0]) for id, v in values.items()}
 
 
 def film_of(path: Path, image: Tensor) -> Film:

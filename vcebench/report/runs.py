@@ -41,6 +41,7 @@ class RunView:
         folder, manifest, config: see `RunFolder`.
         rows: image id → row.
         measured: its metrics.
+        values: image id → metric id → value; empty if it was never evaluated.
     """
 
     number: int
@@ -51,6 +52,7 @@ class RunView:
     subject: Subject
     rows: Mapping[str, Row]
     measured: Measured
+    values: Mapping[str, Mapping[str, float]]
 
     @property
     def images(self) -> int:
@@ -137,6 +139,7 @@ def _read(number: int, path: Path) -> RunView:
         subject=Subject(config.dataset, config.task, config.split, protocol),
         rows=rows,
         measured=measured_of(folder, len(rows)),
+        values=folder.per_image(),
     )
 
 

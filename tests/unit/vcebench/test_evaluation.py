@@ -21,7 +21,7 @@ from vcebench.models.bundle import Bundle
 from vcebench.pictures import contact_sheet, difference
 from vcebench.request import Request, resolve
 from vcebench.rows import to_table
-from vcebench.runfolder import RunFolder
+from vcebench.runfolder import PER_IMAGE, RunFolder
 from vcebench.session import Result, diversity, feature_distance, keep, measure_again, run_seeds
 
 Run = Callable[..., RunFolder]
@@ -45,6 +45,28 @@ def test_flip_rate_counts_the_stored_images(tiny_run: Run, bundle: Bundle) -> No
     folder = tiny_run(limit=10)
     flipped = [row.flipped for row in folder.rows()]
     assert evaluate(folder, bundle).values["fr"].value == pytest.approx(100 * sum(flipped) / 10)
+
+
+def test_values_of_single_images_are_kept_and_average_to_the_metrics(
+    tiny_run: Run, bundle: Bundle
+) -> None:
+    folder = tiny_run(limit=10)
+    keep(Result(folder, evaluate(folder, bundle)))
+    kept, values = folder.per_image(), evaluate(folder, bundle).values
+    rows = folder.rows()
+    assert list(kept) == [row.id for row in rows]
+    for id, members in {"oracle_fr": rows, "l1": [row for row in rows if row.flipped]}.items():
+        counted = [kept[row.id][id] for row in members]
+        assert len(counted) == values[id].n > 0
+        assert sum(counted) / len(counted) == pytest.approx(values[id].value)
+
+
+def test_a_damaged_file_of_single_values_is_one_line(tiny_run: Run) -> None:
+    folder = tiny_run()
+    (folder.path / PER_IMAGE).write_bytes(b"not parquet")
+    with pytest.raises(UserError, match="run vcebench evaluate") as caught:
+        folder.per_image()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_limit_equals_a_shorter_run(tiny_run: Run, bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vcebench.errors import UserError
 from vcebench.report import pictures
-from vcebench.report.pictures import COLUMNS, difference, film_of, mask_picture, pixel_values
+from vcebench.report.pictures import COLUMNS, difference, film_of, mask_picture
 
 
 def grey(level, size=4):
@@ -59,18 +59,6 @@ def test_the_inner_mask_lies_over_the_outer():
     colours = {tuple(c) for c in picture.flatten(1).T.tolist()}
     assert len(colours) == 3
     assert picture[0, 0, 0] > picture[2, 0, 0]
-
-
-def test_pixel_values_against_a_known_truth():
-    values = pixel_values(grey(0), grey(51), grey(51))
-    assert values["l1"] == pytest.approx(0.2)
-    assert values["gt_l1"] == 0
-    assert values["gt_iou"] == 1
-    assert values["off_target"] is None
-
-
-def test_without_a_truth_only_the_distance_is_known():
-    assert set(pixel_values(grey(0), grey(51), None)) == {"l1"}
 
 
 def test_a_strip_has_all_steps_in_lines(tmp_path):
