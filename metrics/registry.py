@@ -248,6 +248,38 @@ _ENTRIES = (
         summary="Mean absolute change outside the true region.",
     ),
     MetricInfo(
+        id="cue_recall",
+        title="Cue recall",
+        better="higher",
+        range=(0, 100),
+        population="flipped",
+        backbone="oracle",
+        unit="%",
+        reference=Reference(OWN, "mean of [(p_cue > 0.5) ≠ (p_cue of x_cf > 0.5)]"),
+        summary="Share of counterfactuals in which the planted cue came or went, by the oracle.",
+        scale=100.0,
+    ),
+    MetricInfo(
+        id="cue_precision",
+        title="Cue precision",
+        better="higher",
+        range=(0, 1),
+        population="flipped",
+        reference=Reference(OWN, "mean Σ_{region of the cue} |x - x_cf| / Σ |x - x_cf|"),
+        summary="Share of the edit that lies inside the region of the planted cue.",
+    ),
+    MetricInfo(
+        id="share_agreement",
+        title="Share agreement",
+        better="higher",
+        range=(0, 1),
+        population="flipped",
+        reference=Reference(
+            OWN, "mean 1 - |a_cue/(a_cue + a_label) - c|/max(c, 1 - c), a = ⟨x_cf-x, t-x⟩/‖t-x‖²"
+        ),
+        summary="Agreement of the cue's share in the edit with its known share in the decision.",
+    ),
+    MetricInfo(
         id="nfe",
         title="NFE",
         better="lower",
