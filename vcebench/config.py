@@ -69,7 +69,7 @@ class RunConfig(_Frozen):
     custom: a task of somebody's own (`vcebench.custom.CustomTask`), none for a registered one.
     classifier: the task's, or one that knows nothing of the task, for the sanity check: with random
         weights, or trained on permuted labels.
-    shard: (i, n), only the images i, i + n, i + 2n, … of the run; none for all. It changes no image.
+    shard: (i, n), only the images i, i + n, i + 2n, … of the run; none for all of them.
     """
 
     method: str

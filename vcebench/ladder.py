@@ -53,11 +53,23 @@ class Ladder:
 
 @dataclass
 class Cost:
-    """What the tries of one image have cost; seconds are its share of the wall time."""
+    """What the tries of one image have cost; seconds are its share of the wall time.
+
+    batch_size: rows of the smallest batch, if memory allowed fewer than asked for; else None.
+    """
 
     tries: int = 0
     nfe: int = 0
     seconds: float = 0.0
+    batch_size: int | None = None
+
+    def add(self, outcome: Outcome, seconds: float) -> None:
+        """Count one more try."""
+        self.tries += 1
+        self.nfe += outcome.nfe
+        self.seconds += seconds
+        sizes = [size for size in (self.batch_size, outcome.batch_size) if size is not None]
+        self.batch_size = min(sizes, default=None)
 
 
 @dataclass(frozen=True)
@@ -89,9 +101,7 @@ def drive(ladder: Ladder, engine: Engine) -> Iterator[Batch]:
         finals = []
         for attempt, outcome in zip(done.tries, done.outcomes, strict=True):
             cost = costs.setdefault(attempt.item.id, Cost())
-            cost.tries += 1
-            cost.nfe += outcome.nfe
-            cost.seconds += done.seconds / len(done.tries)
+            cost.add(outcome, done.seconds / len(done.tries))
             if ladder.report(attempt, outcome.flipped):
                 finals.append(Final(attempt, outcome, costs.pop(attempt.item.id)))
         yield Batch(len(done.tries), finals)

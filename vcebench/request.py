@@ -30,7 +30,9 @@ class Request:
     limit: number of images; 0 means all of the split.
     data_root: folder of a data set that does not ship with the package.
     skip_bad: leave out image files that cannot be used.
+    classifier: "task", or "random" or "permuted" for the sanity check.
     custom: a task of somebody's own; it takes the place of data set, task and split.
+    shard: (i, n), only every n-th image from the i-th on.
     """
 
     method: str
@@ -48,7 +50,9 @@ class Request:
     trace: int = 0
     data_root: Path | None = None
     skip_bad: bool = False
+    classifier: str = "task"
     custom: CustomTask | None = None
+    shard: tuple[int, int] | None = None
 
 
 def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
@@ -61,6 +65,8 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         raise UserError("say which method: --method ID; `vcebench list methods` shows them")
     if not request.dataset:
         raise UserError("say which data set: --dataset ID, or --config FILE.toml for your own")
+    if request.custom is not None and request.classifier != "task":
+        raise UserError(f"--classifier {request.classifier} is for synthfaces smile, not your own")
     with user_errors():
         method(request.method)  # an unknown method is reported before anything is opened
         images = _images(request)
@@ -86,7 +92,9 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         device=resolve_device(request.device),
         trace=request.trace,
         skip_bad=request.skip_bad,
+        classifier=request.classifier,
         custom=_custom(request, images),
+        shard=request.shard,
     )
     return config, images
 

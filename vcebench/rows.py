@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Literal, get_type_hints
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -32,6 +32,8 @@ class Row:
         seconds: share of the run's wall time, all tries together.
         margin_input, margin: logit of the target against the source, before and after.
         target_probability_input, target_probability: probability of the target, likewise.
+        batch_size: rows of the smallest batch it was made in, if memory allowed fewer than the
+            run asked for; None if none was smaller. Bits are promised for equal batch sizes.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Row:
     margin: float
     target_probability_input: float
     target_probability: float
+    batch_size: int | None = None
 
     @property
     def finite(self) -> bool:
@@ -60,7 +63,13 @@ class Row:
         return self.status == "ok"
 
 
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    int | None: pa.int64(),
+}
 SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Row).items()])
 
 
@@ -70,9 +79,10 @@ def to_table(rows: Iterable[Row]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Row]:
-    """The rows of an Arrow table. Raises ValueError if a column is missing."""
-    names = [field.name for field in fields(Row)]
-    missing = set(names) - set(table.column_names)
+    """The rows of an Arrow table. Raises ValueError if a column without a default is missing."""
+    there = set(table.column_names)
+    missing = {field.name for field in fields(Row) if field.default is MISSING} - there
     if missing:
         raise ValueError(f"columns {', '.join(sorted(missing))} are missing")
+    names = [field.name for field in fields(Row) if field.name in there]
     return [Row(**values) for values in table.select(names).to_pylist()]

@@ -102,6 +102,15 @@ class RunFolder:
         paths = [self.path / kind / f"{row.id}{suffix}" for row in rows]
         return torch.stack([_read(path) for path in paths])
 
+    def files(self, row: Row) -> list[str]:
+        """Paths within the folder of an image's files; those it must have are always named."""
+        suffix = self.codec().suffix
+        names = [f"inputs/{row.id}{suffix}"]
+        if row.finite:
+            names.append(f"counterfactuals/{row.id}{suffix}")
+        others = (f"masks/{row.id}.png", f"truths/{row.id}.png", f"trace/{row.id}.safetensors")
+        return names + [name for name in others if (self.path / name).exists()]
+
     def masks(self, image_id: str) -> tuple[Tensor, Tensor] | None:
         """Last (M^z, M^x) of an image, boolean (H, W); None if the method has none."""
         path = self.path / "masks" / f"{image_id}.png"

@@ -19,7 +19,8 @@ from vcebench.config import PROTOCOL, RunConfig
 from vcebench.custom import CustomTask
 from vcebench.data.base import HasTruth, ImageSet
 from vcebench.data.files import BadImageError
-from vcebench.engines.local import LocalEngine
+from vcebench.engines import Launcher
+from vcebench.engines.local import Local
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.images import Codec
 from vcebench.ladder import Final, Ladder, drive
@@ -43,6 +44,7 @@ def run(
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
+    launch: Launcher | None = None,
 ) -> RunFolder:
     """Make a run, or continue one; returns its folder.
 
@@ -54,24 +56,28 @@ def run(
         threads: batches at a time on a CPU.
         progress: makes what shows the progress.
         data_root: where the data set lies, for those who evaluate the run.
+        launch: starts the engine (default: `Local` with `threads`).
 
     Raises:
         UserError: something about the request is not usable; nothing was lost.
         StoppedError: interrupted; the same call continues.
     """
     worker = worker_of(config, bundle)
+    launch = launch or Local(threads)
     started = time.perf_counter()
+    wanted = len(config.indices())
     with open_store(output, _manifest(config, network_facts(bundle), data_root)) as store:
-        if len(store.finished) >= config.limit:
+        if len(store.finished) >= wanted:
+            if store.manifest.get("status") != "finished":
+                store.update(status="finished")
             return store.folder
         skipped: dict[str, str] = {}
-        sitting = _sitting(worker.device, threads)
+        sitting = _sitting(worker.device, threads, str(launch))
         store.update(status="running")
-        profiling.reset_peak_memory(worker.device)
         with precision_flags(config.precision), progress(config) as shown:
-            shown.start(store.finished.values(), config.limit)
-            engine = LocalEngine(worker, threads, shown.step)
-            with _interruptible(store, config):
+            shown.start(store.finished.values(), wanted)
+            with _interruptible(store, wanted):
+                engine = launch(config, worker, shown.step)
                 try:
                     ladder = Ladder(
                         pending(config, images, store.finished, skipped),
@@ -84,7 +90,7 @@ def run(
                         shown.finished(batch.tries, [result.row for result in done])
                 finally:
                     engine.close()
-                    _note(store, sitting, worker.device, time.perf_counter() - started)
+                    _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
         store.update(status="finished", skipped=skipped)
         return store.folder
 
@@ -97,10 +103,10 @@ def pending(
     Args:
         skipped: gets the files that cannot be used, with the reason, if the run skips them.
     """
-    target = None
+    asked = None
     if config.custom is not None:
-        target = CustomTask(**config.custom).target_class(images.task.labels)
-    for index in range(config.limit):
+        asked = CustomTask(**config.custom).target_class(images.task.labels)
+    for index in config.indices():
         try:
             example = images[index]
         except BadImageError as error:
@@ -113,6 +119,8 @@ def pending(
         if example.id in finished:
             continue
         check_image(example.image, example.id)
+        # A classifier that knows nothing of the task is asked for what the task's would be asked.
+        target = asked if config.classifier == "task" else 1 - example.label
         yield Item(
             example.id,
             index,
@@ -169,6 +177,7 @@ def _row(final: Final) -> Row:
         margin=outcome.margin,
         target_probability_input=outcome.target_probability_input,
         target_probability=outcome.target_probability,
+        batch_size=cost.batch_size,
     )
 
 
@@ -187,7 +196,7 @@ def _manifest(
     }
 
 
-def _sitting(device: torch.device, threads: int | None) -> dict[str, Any]:
+def _sitting(device: torch.device, threads: int | None, engine: str) -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["vcebench", *sys.argv[1:]]),
@@ -195,12 +204,15 @@ def _sitting(device: torch.device, threads: int | None) -> dict[str, Any]:
         "git_commit": profiling.git_commit(),
         "device": profiling.device_name(device),
         "threads": threads or torch.get_num_threads(),
+        "engine": engine,
     }
 
 
-def _note(store: RunStore, sitting: dict[str, Any], device: torch.device, seconds: float) -> None:
+def _note(
+    store: RunStore, sitting: dict[str, Any], memory: tuple[float, str], seconds: float
+) -> None:
     """Add a sitting to the manifest."""
-    peak, counted = profiling.peak_memory(device)
+    peak, counted = memory
     done = sitting | {
         "seconds": round(seconds, 3),
         "images": len(store.finished),
@@ -211,15 +223,14 @@ def _note(store: RunStore, sitting: dict[str, Any], device: torch.device, second
 
 
 @contextmanager
-def _interruptible(store: RunStore, config: RunConfig) -> Iterator[None]:
+def _interruptible(store: RunStore, wanted: int) -> Iterator[None]:
     """Say how to go on when a run is interrupted; what was committed stays."""
     try:
         yield
     except KeyboardInterrupt:
         store.update(status="interrupted")
         raise StoppedError(
-            f"stopped after {len(store.finished)} of {config.limit} images; "
-            "the same command continues"
+            f"stopped after {len(store.finished)} of {wanted} images; the same command continues"
         ) from None
     except MethodError as error:
         raise UserError(one_line(error)) from error

@@ -19,7 +19,7 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from vcebench.config import differences
+from vcebench.config import RunConfig, differences
 from vcebench.errors import UserError
 from vcebench.images import write_atomic
 from vcebench.rows import Row, to_table
@@ -144,7 +144,7 @@ def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         _write_manifest(path, manifest)
         return dict(manifest)
     stored = RunFolder(path).manifest()
-    lines = differences(_identity(stored), _identity(manifest))
+    lines = differences(identity(stored), identity(manifest))
     if lines:
         raise UserError(
             f"{path} was made with another configuration ({'; '.join(lines)}); "
@@ -153,11 +153,25 @@ def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def _identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What has to agree for a run to be continued."""
-    config = {key: value for key, value in manifest["config"].items() if key not in _FREE}
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a manifest has to agree for a run to be continued.
+
+    Fields that the version which made the folder did not know are at their defaults.
+    """
+    config = {**_defaults(), **manifest["config"]}
+    config = {key: value for key, value in config.items() if key not in _FREE}
     networks = {k: v for k, v in manifest["networks"].items() if k in _MAKING}
     return json.loads(json.dumps({**config, "networks": networks}))  # type: ignore[no-any-return]
+
+
+def _defaults() -> dict[str, Any]:
+    """Plain fields of a configuration that need not be given, with their defaults."""
+    fields = RunConfig.model_fields.items()
+    return {
+        name: field.default
+        for name, field in fields
+        if isinstance(field.default, bool | int | str | None)
+    }
 
 
 def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ class Outcome:
         image: the counterfactual as its file holds it, uint8 (3, H, W).
         files: kind → content of the files, for a try that may be the last one.
         trace: name → tensor (steps, …) of a traced image.
+        batch_size: rows of the batch, if memory allowed fewer than asked for; else None.
     """
 
     finite: bool
@@ -68,3 +69,4 @@ class Outcome:
     mask_x: Tensor | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     trace: dict[str, Tensor] = field(default_factory=dict)
+    batch_size: int | None = None

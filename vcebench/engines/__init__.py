@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
+from vcebench.config import RunConfig
 from vcebench.tries import Outcome, Try
+from vcebench.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,63 @@ class Engine(Protocol):
         """Wait for the next finished batch, in whatever order they finish."""
         ...
 
+    def peak_memory(self) -> tuple[float, str]:
+        """Largest peak memory of any process so far, in MiB, and what was counted."""
+        ...
+
     def close(self) -> None:
         """Give up what is under way."""
         ...
+
+
+class Launcher(Protocol):
+    """Starts an engine for a run. Its text, `str(launcher)`, goes to the run's manifest."""
+
+    def __call__(self, config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> Engine:
+        """An engine that explains batches as `worker` does, here or elsewhere.
+
+        Args:
+            config: of the run, for engines that build workers of their own from it.
+            worker: what explains a batch in this process.
+            on_step: may be called after every step of a reverse loop with the images in it.
+        """
+        ...
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class UnderWay(Generic[Key]):
+    """Batches under way, each by a key of the engine's, with the wall time they are charged.
+
+    Time that passes is shared equally among the batches that are under way.
+    """
+
+    def __init__(self) -> None:
+        self._batches: dict[Key, Sequence[Try]] = {}
+        self._seconds: dict[Key, float] = {}
+        self._clock = time.perf_counter()
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    @property
+    def keys(self) -> list[Key]:
+        """Keys in the order of submission."""
+        return list(self._batches)
+
+    def add(self, key: Key, tries: Sequence[Try], seconds: float = 0.0) -> None:
+        """A batch starts, with the seconds charged to it before if it is not its first start."""
+        self._charge()
+        self._batches[key], self._seconds[key] = tries, seconds
+
+    def pop(self, key: Key) -> tuple[Sequence[Try], float]:
+        """A batch has ended: its tries and its seconds."""
+        self._charge()
+        return self._batches.pop(key), self._seconds.pop(key)
+
+    def _charge(self) -> None:
+        now = time.perf_counter()
+        for key in self._seconds:
+            self._seconds[key] += (now - self._clock) / len(self._seconds)
+        self._clock = now

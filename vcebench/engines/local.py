@@ -11,15 +11,38 @@ and for any number of threads; small batches are also the faster ones on a CPU.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 import torch
 
-from vcebench.engines import Done
+from vcebench import profiling
+from vcebench.config import RunConfig
+from vcebench.engines import Done, UnderWay
+from vcebench.halving import HalvingWorker
 from vcebench.tries import Outcome, Try
 from vcebench.worker import Worker
+
+
+@dataclass(frozen=True)
+class Local:
+    """Launches a `LocalEngine`.
+
+    threads: batches at a time on a CPU (default: all).
+    """
+
+    threads: int | None = None
+
+    def __call__(
+        self, config: RunConfig, worker: Worker, on_step: Callable[[int], None]
+    ) -> LocalEngine:
+        """See `Launcher`."""
+        profiling.reset_peak_memory(worker.device)
+        return LocalEngine(worker, self.threads, on_step)
+
+    def __str__(self) -> str:
+        return "local"
 
 
 class LocalEngine:
@@ -38,7 +61,8 @@ class LocalEngine:
         threads: int | None = None,
         on_step: Callable[[int], None] | None = None,
     ) -> None:
-        self._worker = worker
+        self._worker = HalvingWorker(worker)
+        self._device = worker.device
         self._on_step = on_step
         self._stop = threading.Event()
         self._threads_before = torch.get_num_threads()
@@ -47,8 +71,7 @@ class LocalEngine:
         if on_cpu:
             torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(self._slots, "vcebench")
-        self._running: dict[Future[list[Outcome]], _Batch] = {}
-        self._clock = time.perf_counter()
+        self._running: UnderWay[Future[list[Outcome]]] = UnderWay()
 
     @property
     def free(self) -> bool:
@@ -58,45 +81,28 @@ class LocalEngine:
     @property
     def busy(self) -> bool:
         """See `Engine.busy`."""
-        return bool(self._running)
+        return len(self._running) > 0
 
     def submit(self, tries: Sequence[Try]) -> None:
         """See `Engine.submit`."""
-        self._charge()
-        future = self._pool.submit(self._explain, tries)
-        self._running[future] = _Batch(tries)
+        future = self._pool.submit(self._worker.explain, tries, self._stop, self._on_step)
+        self._running.add(future, tries)
 
     def collect(self) -> Done:
         """See `Engine.collect`. Raises what the batch raised."""
-        ready, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        self._charge()
+        running = self._running.keys
+        ready, _ = wait(running, return_when=FIRST_COMPLETED)
         # In the order of submission, so that simultaneous ends do not shuffle anything.
-        future = next(f for f in self._running if f in ready)
-        batch = self._running.pop(future)
-        return Done(batch.tries, future.result(), batch.seconds)
+        future = next(f for f in running if f in ready)
+        tries, seconds = self._running.pop(future)
+        return Done(tries, future.result(), seconds)
+
+    def peak_memory(self) -> tuple[float, str]:
+        """See `Engine.peak_memory`."""
+        return profiling.peak_memory(self._device)
 
     def close(self) -> None:
         """See `Engine.close`; batches stop at their next step."""
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(self._threads_before)
-
-    def _explain(self, tries: Sequence[Try]) -> list[Outcome]:
-        step = self._on_step
-        on_step = None if step is None else lambda: step(len(tries))
-        return self._worker.explain(tries, self._stop, on_step)
-
-    def _charge(self) -> None:
-        """Share the wall time that passed among the batches that were under way."""
-        now = time.perf_counter()
-        for batch in self._running.values():
-            batch.seconds += (now - self._clock) / len(self._running)
-        self._clock = now
-
-
-class _Batch:
-    """A batch under way and the seconds charged to it."""
-
-    def __init__(self, tries: Sequence[Try]) -> None:
-        self.tries = tries
-        self.seconds = 0.0
