@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from PIL import Image
@@ -20,10 +21,10 @@ def sheet_of(
     Raises ValueError (with the nearest names) for an unknown data set, task or split.
     """
     images = open_dataset(dataset, task, split, root)
-    if images.name == "synthfaces":
-        from vcebench.data.synthfaces.sheet import contact_sheet
-
-        return contact_sheet(split=images.split)
+    if images.name in ("synthfaces", "synthroads"):
+        own = import_module(f"vcebench.data.{images.name}.sheet")
+        sheet: Image.Image = own.contact_sheet(split=images.split)
+        return sheet
     names = dict(zip(images.task.classes, images.task.labels, strict=True))
     shown = []
     for index in range(min(SHOWN, len(images))):

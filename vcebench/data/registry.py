@@ -111,6 +111,16 @@ DATASETS: dict[str, DatasetEntry] = {
             images=19_867,
         ),
         DatasetEntry(
+            name="synthroads",
+            summary="driving scenes from a causal model, 64x128, with true counterfactuals",
+            reference="vcebench; task of BDD100K (Yu et al. 2020; Jacob et al. 2022)",
+            target="vcebench.data.synthroads.dataset:SynthRoads",
+            tasks=_ROADS,
+            default_task="forward-slowdown",
+            size=(64, 128),
+            splits=("train", "val", "test", "oracle"),
+        ),
+        DatasetEntry(
             name="celebahq",
             summary="faces, 256x256; smile and age; needs images and networks",
             reference="Karras et al. 2018; Lee et al. 2020",

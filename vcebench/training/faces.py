@@ -12,8 +12,12 @@ from torch import Tensor, nn
 
 from vcebench.data.synthfaces import SynthFaces
 from vcebench.data.synthfaces.scm import NAMES
-from vcebench.training import augment
 from vcebench.training.augment import to_network
+from vcebench.training.supervised import DistortionHead as DistortionHead
+from vcebench.training.supervised import distorted as distorted
+from vcebench.training.supervised import logit_figures
+from vcebench.training.supervised import probabilities as probabilities
+from vcebench.training.supervised import softened as softened
 
 CHUNK = 500
 
@@ -57,42 +61,6 @@ def people(split: str, numbers: range, draws: int) -> Tensor:
         images, _ = data.identity_batch(np.repeat(chunk, draws), list(range(draws)) * len(chunk))
         pictures.append(images.reshape(len(chunk), draws, *images.shape[1:]))
     return torch.from_numpy(np.concatenate(pictures))
-
-
-def softened(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Shifted, blurred and noised images: a classifier trained on them has smooth gradients."""
-    x = augment.shift(x, 2, generator)
-    return augment.noise(augment.blur(x, 1.0, generator), 0.4, generator)
-
-
-class DistortionHead(nn.Module):
-    """Training-only head: attributes, and how strongly the image was blurred and noised.
-
-    It keeps the sharpness and texture of an image in features that attributes alone would drop.
-    """
-
-    def __init__(self, network: nn.Module, width: int) -> None:
-        super().__init__()
-        self.network = network
-        self.distortion = nn.Linear(width, 2)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Attribute logits (B, A) and distortion (B, 2)."""
-        features = self.network.features(x)  # type: ignore[operator]
-        return self.network.head(features), self.distortion(features)  # type: ignore[operator]
-
-
-def distorted(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images blurred and noised, and by how much, with shape (B, 2), both in [0, 1].
-
-    Half of the images are left as they are in each respect.
-    """
-    amount = torch.rand(len(x), 2, generator=generator)
-    amount = amount * (torch.rand(len(x), 2, generator=generator) < 0.5)
-    soft = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-    blend = amount[:, 0, None, None, None]
-    noise = torch.randn(x.shape, generator=generator) * 0.3 * amount[:, 1, None, None, None]
-    return (1 - blend) * x + blend * soft + noise, amount
 
 
 @torch.no_grad()
@@ -143,18 +111,9 @@ def fold_discriminant(network: nn.Module, pictures: Tensor) -> None:
     head.weight.copy_(matrix.T @ head.weight)
 
 
-def probabilities(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
-    """Sigmoid of the logits of uint8 images, with shape (N, outputs)."""
-    starts = range(0, len(images), batch)
-    return torch.cat([network(to_network(images[i : i + batch])).sigmoid() for i in starts])
-
-
 def attribute_figures(network: nn.Module, split: str = "test") -> dict[str, Any]:
     """Accuracy for each attribute of a network that decides all of them, and their mean."""
-    images, attributes = faces(split)
-    right = ((probabilities(network, images) > 0.5) == attributes.bool()).float().mean(dim=0)
-    by_name = {f"{name} accuracy": float(a) for name, a in zip(NAMES, right, strict=True)}
-    return {f"{split}_mean_accuracy": float(right.mean()), "worst": float(right.min()), **by_name}
+    return logit_figures(network, *faces(split), NAMES, split)
 
 
 def verification_figures(

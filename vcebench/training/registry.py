@@ -16,6 +16,7 @@ from vcebench.training.parts import Recipe, train_part
 RECIPES: dict[str, str] = {
     "digits": "vcebench.training.digits:recipe",
     "synthfaces": "vcebench.training.synthfaces:recipe",
+    "synthroads": "vcebench.training.synthroads:recipe",
 }
 """Data set → "module:function" that returns its `Recipe`."""
 

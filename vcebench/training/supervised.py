@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.methods.schedule import Schedule
+from vcebench.training import augment
 from vcebench.training.augment import to_network
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -41,6 +43,42 @@ class PerceptualTrainer(nn.Module):
         return self.logits(self.head(features).mean(dim=(2, 3))), self.picture(features)
 
 
+class DistortionHead(nn.Module):
+    """Training-only head: attributes, and how strongly the image was blurred and noised.
+
+    It keeps the sharpness and texture of an image in features that attributes alone would drop.
+    """
+
+    def __init__(self, network: nn.Module, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.distortion = nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Attribute logits (B, A) and distortion (B, 2)."""
+        features = self.network.features(x)  # type: ignore[operator]
+        return self.network.head(features), self.distortion(features)  # type: ignore[operator]
+
+
+def distorted(x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images blurred and noised, and by how much, with shape (B, 2), both in [0, 1].
+
+    Half of the images are left as they are in each respect.
+    """
+    amount = torch.rand(len(x), 2, generator=generator)
+    amount = amount * (torch.rand(len(x), 2, generator=generator) < 0.5)
+    soft = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+    blend = amount[:, 0, None, None, None]
+    noise = torch.randn(x.shape, generator=generator) * 0.3 * amount[:, 1, None, None, None]
+    return (1 - blend) * x + blend * soft + noise, amount
+
+
+def softened(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifted, blurred and noised images: a classifier trained on them has smooth gradients."""
+    x = augment.shift(x, 2, generator)
+    return augment.noise(augment.blur(x, 1.0, generator), 0.4, generator)
+
+
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor, batch: int = 500) -> float:
     """Share of uint8 images (N, 3, H, W) whose largest logit is the label's."""
     right = sum(
@@ -48,6 +86,25 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor, batch: int = 50
         for i in range(0, len(images), batch)
     )
     return right / len(images)
+
+
+def probabilities(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
+    """Sigmoid of the logits of uint8 images, with shape (N, outputs)."""
+    starts = range(0, len(images), batch)
+    return torch.cat([network(to_network(images[i : i + batch])).sigmoid() for i in starts])
+
+
+def logit_figures(
+    network: nn.Module,
+    images: Tensor,
+    attributes: Tensor,
+    names: Sequence[str],
+    split: str = "test",
+) -> dict[str, Any]:
+    """Accuracy for each of several independent logits, and their mean."""
+    right = ((probabilities(network, images) > 0.5) == attributes.bool()).float().mean(dim=0)
+    by_name = {f"{name} accuracy": float(a) for name, a in zip(names, right, strict=True)}
+    return {f"{split}_mean_accuracy": float(right.mean()), "worst": float(right.min()), **by_name}
 
 
 def prior_figures(

@@ -1,0 +1,72 @@
+"""`SynthRoads`: one split of the driving scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vcebench.data.base import Task
+from vcebench.data.rendered.dataset import Flags, Images, Indices, Range, RenderedSet
+from vcebench.data.synthroads import scm
+from vcebench.data.synthroads.canvas import HEIGHT, WIDTH
+from vcebench.data.synthroads.factors import Factors, draw
+from vcebench.data.synthroads.render import render
+
+TASK = Task("forward-slowdown", "binary", (0, 1), ("slow down", "forward"), scm.LABEL)
+
+SPLITS: dict[str, Range] = {
+    "train": Range(0, 20_000),
+    "val": Range(1_000_000, 2_000),
+    "test": Range(2_000_000, 2_000),
+    "oracle": Range(3_000_000, 20_000),
+}
+
+
+class SynthRoads(RenderedSet[Factors]):
+    """A split of driving scenes; the label is 1 (forward) where nothing says slow down.
+
+    split: one of `SPLITS`; "oracle" exists to train that network on scenes no other network sees.
+    root: not used, there are no files.
+    """
+
+    name = "synthroads"
+    size = (HEIGHT, WIDTH)
+    tasks: ClassVar[dict[str, Task]] = {TASK.name: TASK}
+    splits = SPLITS
+    cause_names: tuple[str, ...] = scm.NAMES
+
+    def __init__(
+        self,
+        task: Task | str = TASK.name,
+        split: str = "test",
+        root: Path | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(task, split, seed)
+        if self.task.attribute != scm.LABEL:
+            raise ValueError(f"task {self.task.name!r} is no task of synthroads: use {TASK.name}")
+
+    def factors(self, indices: Indices) -> Factors:
+        """The causes of these examples. Raises IndexError outside of the split."""
+        return draw(self.seed, self.numbers(indices))
+
+    def render(self, factors: Factors) -> Images:
+        """Pictures, uint8 (B, 3, 64, 128)."""
+        return render(factors)
+
+    def batch(self, indices: Indices) -> tuple[Images, Flags]:
+        """Images uint8 (B, 3, 64, 128) and causes bool (B, A), columns as `cause_names`."""
+        factors = self.factors(indices)
+        return render(factors), factors.variables
+
+    def labels(self, indices: Indices) -> NDArray[np.int64]:
+        """Labels of these examples, 1 for forward, shape (B,), without drawing them."""
+        return self.factors(indices).value(scm.LABEL).astype(np.int64)
+
+    def counterfactual(self, factors: Factors, targets: NDArray[np.integer]) -> Factors:
+        """Towards forward without any cause to slow down; towards slow down with a red light."""
+        return factors.go(targets)

@@ -1,0 +1,108 @@
+"""What the recipes of rendered sets share: pictures in memory, and the losses of each role.
+
+A source opens the pictures of a split: images uint8 (N, 3, H, W) and attributes float32 (N, A). It
+is called only when there is something to train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vcebench.methods.schedule import linear_schedule
+from vcebench.training import augment
+from vcebench.training.diffusion import DiffusionLoss
+from vcebench.training.loop import Loss
+from vcebench.training.supervised import Augment, distorted, prior_figures
+
+Source = Callable[[], tuple[Tensor, Tensor]]
+Opened = Callable[[], Loss]
+
+STEPS, RESPACING = 500, 200
+"""T and N of the rendered sets' priors."""
+
+
+def prior_loss(source: Source, batch: int) -> Opened:
+    """Diffusion on the pictures, four fifths of it on the timesteps that editing uses."""
+
+    def open_data() -> Loss:
+        images, _ = source()
+        diffusion = DiffusionLoss(STEPS, focus=160, share=0.8, bf16=True)
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, _ = augment.draw(images, batch, generator)
+            return diffusion(network, x, generator)
+
+        return loss
+
+    return open_data
+
+
+def prior_measure(source: Source, count: int) -> Callable[[nn.Module], dict[str, Any]]:
+    """Figures of a prior on the first `count` pictures."""
+
+    def measure(network: nn.Module) -> dict[str, Any]:
+        schedule = linear_schedule(STEPS, RESPACING)
+        return dict(prior_figures(network, schedule, source()[0][:count]))
+
+    return measure
+
+
+def logit_loss(source: Source, change: Augment, bf16: bool = False) -> Opened:
+    """Cross-entropy of independent logits on pictures that `change` has distorted."""
+
+    def open_data() -> Loss:
+        images, attributes = source()
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            x = change(x, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                logits = network(x)
+            return F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
+
+        return loss
+
+    return open_data
+
+
+def perceptual_loss(source: Source, bf16: bool = False) -> Opened:
+    """Attributes and the clean picture from noised ones; takes a `PerceptualTrainer`."""
+
+    def open_data() -> Loss:
+        images, attributes = source()
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            noisy = augment.noise(x, 0.3, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                logits, picture = network(noisy)
+            wrong = F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
+            return wrong + 5 * F.mse_loss(picture.float(), x)
+
+        return loss
+
+    return open_data
+
+
+def representation_loss(source: Source, bf16: bool = False) -> Opened:
+    """Attributes and the amount of distortion; takes a `DistortionHead`."""
+
+    def open_data() -> Loss:
+        images, attributes = source()
+
+        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
+            x, chosen = augment.draw(images, 32, generator)
+            x, amount = distorted(x, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                logits, guess = network(x)
+            wrong = F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
+            return wrong + 5 * F.mse_loss(guess.float(), amount)
+
+        return loss
+
+    return open_data
