@@ -95,15 +95,20 @@ def show(
     output: Annotated[
         Path | None, typer.Option(show_default="DATASET.png", help="file to write")
     ] = None,
+    prior: Annotated[
+        bool, typer.Option("--prior", help="inputs, noised to τ and denoised by the prior")
+    ] = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Draw a contact sheet of a data set.
+    """Draw a contact sheet of a data set, or of what its prior draws.
 
     Examples:
 
       vcebench show digits
 
       vcebench show synthfaces --output faces.png
+
+      vcebench show synthfaces --prior --output samples.png
     """
     from vcebench.errors import user_errors
     from vcebench.images import write_atomic
@@ -112,7 +117,12 @@ def show(
     from vcebench.store import writing
 
     with user_errors():
-        picture = sheet_of(dataset, task, split, data_root)
+        if prior:
+            from vcebench.samples import prior_sheet
+
+            picture = prior_sheet(dataset, split)
+        else:
+            picture = sheet_of(dataset, task, split, data_root)
     path = output or Path(f"{dataset}.png")
     with writing(path):
         write_atomic(path, png_bytes(picture))

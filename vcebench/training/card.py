@@ -7,10 +7,20 @@ from typing import Any
 
 from vcebench.models.shipped import load_network, sha256
 
+SAMPLES = "prior.png"
+
 
 def write_model_card(dataset: str, text: str, folder: Path) -> Path:
-    """Write FOLDER/MODEL_CARD.md about every network file in the folder."""
+    """Write FOLDER/MODEL_CARD.md about every network file in the folder.
+
+    A picture FOLDER/prior.png, drawn by `vcebench show NAME --prior`, is shown if it is there.
+    """
     sections = [f"# Networks of `{dataset}`", text.strip()]
+    if (folder / SAMPLES).exists():
+        sections.append(
+            "Samples of the prior: inputs, noised to τ, and denoised from there without guidance "
+            f"(`vcebench show {dataset} --prior`).\n\n![samples of the prior]({SAMPLES})"
+        )
     sections += [_section(path) for path in sorted(folder.glob("*.safetensors"))]
     path = folder / "MODEL_CARD.md"
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
