@@ -61,7 +61,17 @@ PRESETS: tuple[Preset, ...] = (
     Preset("digits", _TUNED, 4.0, 0.10, 0.5, task="4-9", batch_size=16, limit=64),
     Preset("digits", _TUNED, 6.5, 0.10, 0.5, task="1-7", batch_size=16, limit=64),
     Preset("synthfaces", _TUNED, 8.0, 0.05, 0.5, task="smile", batch_size=16, limit=64),
+    *(
+        Preset("synthfaces", "those of smile", 8.0, 0.05, 0.5, task=task, batch_size=16, limit=64)
+        for task in (
+            "smile-shortcut-hat",
+            "smile-shortcut-patch",
+            "smile-shortcut-eyeglasses",
+            "smile-mixture-eyeglasses",
+        )
+    ),
     Preset("synthfaces", _TUNED, 8.0, 0.10, 0.5, batch_size=16, limit=64),
+    Preset("synthroads", "as bdd100k's", 14.0, 0.10, 0.5, batch_size=16, limit=64),
 )
 
 

@@ -14,7 +14,12 @@ from vcebench.data.base import Task
 from vcebench.data.registry import dataset_entry
 from vcebench.methods.prior import Prior
 from vcebench.methods.schedule import Schedule, linear_schedule
-from vcebench.models.classifier import BinaryClassifier, PairClassifier, TargetClassifier
+from vcebench.models.classifier import (
+    BinaryClassifier,
+    NoneOfClassifier,
+    PairClassifier,
+    TargetClassifier,
+)
 from vcebench.models.shipped import NetworkFileError, load_network, sha256
 from vcebench.models.small import FeatureView, ResidualEncoder, SmoothClassifier
 
@@ -41,7 +46,11 @@ FILES: dict[str, Files] = {
     # with the classifier.
     "digits": Files(classifier="classifier", oracle="representation"),
     "synthfaces": Files(classifier="classifier-{task}", oracle="oracle", identity="identity"),
+    "synthroads": Files(classifier="classifier", oracle="oracle"),
 }
+
+IGNORANT: dict[tuple[str, str], tuple[str, ...]] = {("synthfaces", "smile"): ("random", "permuted")}
+"""(data set, task) → classifiers that know nothing of the task, for the sanity check."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +160,10 @@ def _classifier(network: nn.Module, task: Task, card: dict[str, Any]) -> TargetC
     if task.kind == "pair":
         first, second = task.classes
         return PairClassifier(network, (first, second), unit)
+    if task.attribute in card.get("none_of", {}):
+        # An oracle of causes: the label follows from the rule over them.
+        columns = [card["causes"].index(name) for name in card["none_of"][task.attribute]]
+        return NoneOfClassifier(network, columns, unit)
     attributes = card.get("attributes")
     return BinaryClassifier(network, unit, attributes.index(task.attribute) if attributes else None)
 

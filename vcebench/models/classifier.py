@@ -7,6 +7,7 @@ whoever builds the guidance, so probabilities, flips and COUT use the network's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -157,6 +158,24 @@ class BinaryClassifier(TargetClassifier):
         """Source is the predicted class, target the other one."""
         prediction = self.predict(x)
         return Decision(prediction=prediction, source=prediction, target=1 - prediction)
+
+
+class NoneOfClassifier(BinaryClassifier):
+    """Class 1 where a network of independent logits sees none of several causes: f = -max.
+
+    Args:
+        network: (B, 3, H, W) → (B, K), a logit for each cause.
+        columns: the causes that rule class 1 out.
+    """
+
+    def __init__(self, network: nn.Module, columns: Sequence[int], unit: float = 1.0) -> None:
+        super().__init__(network, unit)
+        self.columns = list(columns)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Minus the largest logit of these causes, with shape (B,)."""
+        out: Tensor = self.network(x)
+        return -out[:, self.columns].amax(dim=1)
 
 
 def _pick(logits: Tensor, classes: Tensor) -> Tensor:
