@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vcebench.models.shipped import load_network, sha256
 
 SAMPLES = "prior.png"
+NO_FLOORS: Mapping[str, Mapping[str, float]] = {}
 
 
-def write_model_card(dataset: str, text: str, folder: Path) -> Path:
+def write_model_card(
+    dataset: str, text: str, folder: Path, floors: Mapping[str, Mapping[str, float]] = NO_FLOORS
+) -> Path:
     """Write FOLDER/MODEL_CARD.md about every network file in the folder.
+
+    `floors` are the figures a network has to reach, by stem of its file and name of the figure.
 
     A picture FOLDER/prior.png, drawn by `vcebench show NAME --prior`, is shown if it is there.
     """
@@ -21,13 +27,15 @@ def write_model_card(dataset: str, text: str, folder: Path) -> Path:
             "Samples of the prior: inputs, noised to τ, and denoised from there without guidance "
             f"(`vcebench show {dataset} --prior`).\n\n![samples of the prior]({SAMPLES})"
         )
-    sections += [_section(path) for path in sorted(folder.glob("*.safetensors"))]
+    sections += [
+        _section(path, floors.get(path.stem, {})) for path in sorted(folder.glob("*.safetensors"))
+    ]
     path = folder / "MODEL_CARD.md"
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     return path
 
 
-def _section(path: Path) -> str:
+def _section(path: Path, floors: Mapping[str, float]) -> str:
     network, card = load_network(path)
     parameters = sum(p.numel() for p in network.parameters())
     recipe = card.get("recipe", {})
@@ -36,6 +44,7 @@ def _section(path: Path) -> str:
         ("architecture", f"{recipe.get('architecture')}, {_pairs(recipe.get('config', {}))}"),
         ("parameters", f"{parameters:,}; {path.stat().st_size / 1e6:.2f} MB on disk (float16)"),
         ("measured after the float16 round trip", _pairs(card.get("measured", {}))),
+        *_against(floors, card.get("measured", {})),
         (
             "training",
             f"{card['steps']:,} steps, seed {card['seed']}, {card['train_seconds'] / 60:.1f} "
@@ -45,6 +54,16 @@ def _section(path: Path) -> str:
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"## `{path.name}`: {card['title']}\n\n{card['summary']}\n\n| | |\n|---|---|\n{table}"
+
+
+def _against(floors: Mapping[str, float], measured: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A line that says of every floor whether it is reached; none without floors."""
+    verdicts = [
+        f"{name.replace('_', ' ')} at least {_number(floor)}: "
+        + ("reached" if measured.get(name, float("-inf")) >= floor else "**not reached**")
+        for name, floor in floors.items()
+    ]
+    return [("floor", ", ".join(verdicts))] if verdicts else []
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -132,6 +132,7 @@ def _classifier() -> Part:
         settings=LoopSettings(steps=2000, seed=21, learning_rate=3e-3, ema=0.995),
         loss=_class_loss(0.0),
         measure=_accuracies,
+        floors={"test_accuracy": 0.97},
         facts={"unit": 1.0},
     )
 

@@ -43,6 +43,7 @@ class Part:
         wrap: puts training-only layers around the network; they are not shipped. The loss then
             gets the wrapper, which must use the very network given.
         finish: last change of the trained network, in place, before it is stored.
+        floors: figures of `measure` → what they have to reach at least; stated on the model card.
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
     """
 
@@ -56,6 +57,7 @@ class Part:
     measure: Callable[[nn.Module], dict[str, Any]] = _nothing
     wrap: Callable[[nn.Module], nn.Module] = _same
     finish: Callable[[nn.Module], None] = _as_trained
+    floors: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, Any]:

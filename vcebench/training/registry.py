@@ -74,4 +74,10 @@ def train(
         ]
     finally:
         torch.set_num_threads(before)
-    return [*paths, write_model_card(dataset, recipe.text, folder)]
+    return [*paths, write_card(recipe, folder)]
+
+
+def write_card(recipe: Recipe, folder: Path) -> Path:
+    """Write the model card of the networks in a folder, with the floors of their recipe."""
+    floors = {part.name: part.floors for part in recipe.parts}
+    return write_model_card(recipe.dataset, recipe.text, folder, floors)

@@ -125,6 +125,7 @@ def _classifier(task: str, attribute: str, seed: int) -> Part:
         loss=open_data,
         measure=measure,
         facts={"unit": 1.0},
+        floors={"test_accuracy": 0.95},
     )
 
 
@@ -208,6 +209,7 @@ def _oracle() -> Part:
         loss=open_data,
         measure=attribute_figures,
         facts={"attributes": list(NAMES)},
+        floors={"test_mean_accuracy": 0.93},
     )
 
 
@@ -238,4 +240,5 @@ def _identity() -> Part:
         loss=open_data,
         measure=verification_figures,
         finish=finish,
+        floors={"verification_accuracy": 0.95},
     )

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+import vcebench
 from vcebench.data.registry import UnknownNameError
 from vcebench.models.shipped import load_network, read_card, sha256, update_card
 from vcebench.training.card import write_model_card
@@ -98,6 +100,29 @@ def test_the_model_card_names_every_file(tmp_path):
     assert "`classifier.safetensors`: tiny CNN" in text
     assert "accuracy 0.75" in text
     assert "`vcebench train digits --part classifier`" in text
+
+
+@pytest.mark.parametrize(
+    ("floor", "verdict"), [(0.7, "at least 0.7: reached"), (0.8, "at least 0.8: **not reached**")]
+)
+def test_the_model_card_says_whether_a_floor_is_reached(tmp_path, floor, verdict):
+    train_part("digits", part(), tmp_path, progress=False)
+    floors = {"classifier": {"accuracy": floor}}
+    text = write_model_card("digits", "About.", tmp_path, floors).read_text()
+    assert f"| floor | accuracy {verdict} |" in text
+
+
+@pytest.mark.parametrize("dataset", RECIPES)
+def test_shipped_networks_reach_their_floors_and_the_card_says_so(dataset):
+    shipped = Path(vcebench.__file__).parent / "assets" / dataset
+    card = (shipped / "MODEL_CARD.md").read_text()
+    parts = [p for p in recipe_of(dataset).parts if p.floors]
+    assert parts
+    for part in parts:
+        measured = read_card(shipped / f"{part.name}.safetensors")["measured"]
+        assert all(measured[name] >= floor for name, floor in part.floors.items()), part.name
+    assert card.count("| floor |") == len(parts)
+    assert "**not reached**" not in card
 
 
 @pytest.mark.parametrize("dataset", RECIPES)
