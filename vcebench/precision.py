@@ -5,6 +5,7 @@ exact: float32 with TF32 off. fast: float32 with TF32. bf16, fp16: networks unde
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,12 +17,26 @@ from vcebench.config import Precision
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+_MATRICES = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+class _FloatNorm(nn.GroupNorm):
+    """Group norm in float32, as autocast has it on CUDA; on CPUs its bfloat16 gradient is slow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
 class Autocast(nn.Module):
-    """A network run under autocast; its output is float32 again."""
+    """A network run under autocast; its output is float32 again.
+
+    The weights of its matrix products are kept in the reduced type, as autocast would cast them at
+    every call; all others are shared with the network, which stays as it is.
+    """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.network = network
+        self.network = _twin(network, dtype)
         self.dtype = dtype
 
     def forward(self, x: Tensor, *rest: Tensor) -> Tensor:
@@ -34,6 +49,21 @@ def in_precision(network: nn.Module, precision: Precision) -> nn.Module:
     """The network as this tier runs it."""
     dtype = _DTYPES.get(precision)
     return network if dtype is None else Autocast(network, dtype)
+
+
+def _twin(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of the network for autocast; only what is cast takes new memory."""
+    kept = [*network.parameters(), *network.buffers()]
+    known = {id(tensor): tensor for tensor in kept}
+    for module in network.modules():
+        if isinstance(module, _MATRICES):
+            for weight in module.parameters(recurse=False):
+                known[id(weight)] = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+    twin = copy.deepcopy(network, known)  # what the memo knows is taken as its copy
+    for module in twin.modules():
+        if type(module) is nn.GroupNorm:
+            module.__class__ = _FloatNorm
+    return twin
 
 
 @contextmanager
