@@ -24,6 +24,7 @@ from vcebench.commands import (
     listing,
     report,
     run,
+    scale,
     sweep,
     table,
     weights,
@@ -62,6 +63,8 @@ def _main(
 
 app.command()(run.run)
 app.command()(run.evaluate)
+app.command()(scale.merge)
+app.command(context_settings={"ignore_unknown_options": True})(scale.submit)
 app.command("list")(listing.list_)
 app.command()(data.train)
 app.command()(data.show)

@@ -127,6 +127,7 @@ def evaluate(
         with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
             values, context = _measure(folder, finite, bundle, Path(scratch), threads)
         notes, per_image = context.notes, context.columns
+    notes += _smaller_batches(rows, manifest["config"]["batch_size"])
     memory, memory_of = _peak_memory(manifest)
     nobody = np.zeros(len(rows), dtype=bool)
     values["nfe"] = summarise("nfe", [row.nfe for row in rows], nobody, nobody)
@@ -277,6 +278,18 @@ def _truth(c: _Context) -> dict[str, MetricValue]:
         reason = f"the true counterfactuals of {c.config.dataset} are not known"
         return {id: missing(id, reason) for id in ids}
     return {id: c.per_image(id, c.found.values[id]) for id in ids}
+
+
+def _smaller_batches(rows: Sequence[Row], asked: int) -> list[str]:
+    """A line if memory ran out and batches were halved: bits are promised for equal sizes only."""
+    sizes = sorted({row.batch_size for row in rows if row.batch_size})
+    if not sizes:
+        return []
+    count = sum(row.batch_size is not None for row in rows)
+    return [
+        f"{count} of {len(rows)} images were made in batches of {' or '.join(map(str, sizes))} "
+        f"instead of {asked}, as memory ran out; a few pixels may differ"
+    ]
 
 
 def _peak_memory(manifest: dict[str, Any]) -> tuple[float | None, str]:

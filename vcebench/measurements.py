@@ -103,6 +103,9 @@ def stored_runs(root: Path) -> tuple[list[StoredRun], list[str]]:
     """Runs below a folder that have metrics, and remarks on those that cannot be used."""
     found, remarks = [], []
     for path in run_folders(root):
+        if "-shard-" in path.name and _is_shard(path):
+            remarks.append(f"{path} is a shard; `vcebench merge` joins it to the others")
+            continue
         if not list(path.glob("metrics*.json")):
             remarks.append(f"{path} has no metrics; `vcebench evaluate {path}` computes them")
             continue
@@ -111,6 +114,14 @@ def stored_runs(root: Path) -> tuple[list[StoredRun], list[str]]:
         except UserError as error:
             remarks.append(str(error))
     return found, remarks
+
+
+def _is_shard(path: Path) -> bool:
+    """Whether a folder holds only a part of a run."""
+    try:
+        return bool(RunFolder(path).manifest()["config"].get("shard"))
+    except (UserError, KeyError, AttributeError):
+        return False
 
 
 def read_run(path: Path) -> StoredRun:

@@ -15,6 +15,7 @@ from vcebench.config import RunConfig
 from vcebench.custom import CustomTask
 from vcebench.data.base import ImageSet, Task
 from vcebench.data.registry import dataset_entry
+from vcebench.engines import Launcher
 from vcebench.errors import UserError
 from vcebench.evaluation import Evaluation, evaluate
 from vcebench.images import dequantise, write_atomic
@@ -48,6 +49,7 @@ def run_and_measure(
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
+    launch: Launcher | None = None,
 ) -> Result:
     """Make or continue a run, compute its metrics, draw its contact sheet.
 
@@ -57,14 +59,14 @@ def run_and_measure(
         threads: batches at a time on a CPU.
         progress: makes what shows the progress.
         data_root: folder of a data set that does not ship with the package.
+        launch: starts the engine (default: on this machine).
 
     Raises:
         UserError, StoppedError: see `vcebench.runner.run`.
     """
     bundle = networks_of(config)
-    folder = run(
-        config, images, output or RUNS / config.folder_name(), bundle, threads, progress, data_root
-    )
+    path = output or RUNS / config.folder_name()
+    folder = run(config, images, path, bundle, threads, progress, data_root, launch)
     result = Result(folder, evaluate(folder, bundle, threads=threads))
     keep(result)
     return result
@@ -78,20 +80,20 @@ def run_seeds(
     threads: int | None = None,
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
+    launch: Launcher | None = None,
 ) -> list[Result]:
     """The same run with `seeds` seeds, counted from the configuration's, and σ_L over them.
 
     The runs lie in sub-folders seed-<s> of the output folder.
     """
     if seeds < 2:
-        return [run_and_measure(config, images, output, threads, progress, data_root)]
+        return [run_and_measure(config, images, output, threads, progress, data_root, launch)]
     base = output or RUNS / config.folder_name(seeds)
     results = []
     for seed in range(config.seed, config.seed + seeds):
         one = config.model_copy(update={"seed": seed})
-        results.append(
-            run_and_measure(one, images, base / f"seed-{seed}", threads, progress, data_root)
-        )
+        path = base / f"seed-{seed}"
+        results.append(run_and_measure(one, images, path, threads, progress, data_root, launch))
     return with_diversity(results, networks_of(config))
 
 
@@ -114,6 +116,8 @@ def measure_again(
     folders = run_folders(path)
     config = folders[0].config()
     _check_custom(config, custom)
+    if config.shard is not None:
+        raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
     bundle = networks_of(config if device is None else config.model_copy(update={"device": device}))
     results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vcebench.errors import UserError
+
+if TYPE_CHECKING:
+    from vcebench.engines import Launcher
 
 
 class Form(StrEnum):
@@ -37,6 +40,21 @@ class Pictures(StrEnum):
     jpeg = "jpeg"
 
 
+class Explained(StrEnum):
+    """Which classifier is explained."""
+
+    task = "task"
+    random = "random"
+    permuted = "permuted"
+
+
+class EngineName(StrEnum):
+    """Who executes a run."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Device(StrEnum):
     """Where the networks run."""
 
@@ -58,6 +76,58 @@ OwnConfig = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE.toml", help="a task of your own, see docs/own-data.md"),
 ]
+
+
+_SCALE = "On several machines (docs/scaling.md)"
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="local: this process; ray: workers of a Ray cluster, with the same result",
+        rich_help_panel=_SCALE,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        show_default="one for every GPU or CPU",
+        help="with --engine ray: number of workers",
+        rich_help_panel=_SCALE,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        show_default="one is started here",
+        help="with --engine ray: a running cluster, e.g. auto or ray://HOST:10001",
+        rich_help_panel=_SCALE,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="only images I, I + N, I + 2N, …, from 0/N on; /N takes I from SLURM_ARRAY_TASK_ID; "
+        "`vcebench merge` joins them",
+        rich_help_panel=_SCALE,
+    ),
+]
+
+
+def launcher(
+    engine: EngineName, workers: int | None, address: str | None, threads: int | None
+) -> Launcher:
+    """Who starts the engine. Raises `UserError` if it is not installed, before anything is done."""
+    if engine is EngineName.ray:
+        from vcebench.engines.ray import Ray, import_ray
+
+        import_ray()
+        return Ray(workers, address)
+    if workers is not None or address is not None:
+        raise UserError("--workers and --address go with --engine ray")
+    from vcebench.engines.local import Local
+
+    return Local(threads)
 
 
 def numbers(text: str, option: str) -> list[float]:

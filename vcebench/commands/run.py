@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vcebench.commands.options import (
+    Address,
     DataRoot,
     Device,
+    Engine,
+    EngineName,
     Explained,
     Form,
     Format,
     OwnConfig,
     Pictures,
+    Shard,
     Threads,
     Tier,
+    Workers,
     assignments,
+    launcher,
     numbers,
     say,
 )
@@ -26,6 +33,7 @@ from vcebench.errors import UserError
 if TYPE_CHECKING:
     from vcebench.config import RunConfig
     from vcebench.data.base import ImageSet
+    from vcebench.engines import Launcher
     from vcebench.session import Result
 
 _METHOD = "Settings of the method"
@@ -133,6 +141,10 @@ def run(
     skip_bad: Annotated[
         bool, typer.Option(help="leave out damaged images, and count them", rich_help_panel=_RUN)
     ] = False,
+    engine: Engine = EngineName.local,
+    workers: Workers = None,
+    address: Address = None,
+    shard: Shard = None,
     form: Format = Form.github,
 ) -> None:
     """Explain the images of a data set, and print the row of metrics.
@@ -151,10 +163,16 @@ def run(
       vcebench run --config mine.toml --limit 8
 
       vcebench run --method dime --dataset synthfaces --limit 0 --dry-run
+
+      vcebench run --method maskdime --dataset synthfaces --engine ray --workers 8
+
+      vcebench run --method maskdime --dataset synthfaces --shard 0/8
     """
     from vcebench.request import Request, resolve, with_custom
     from vcebench.session import run_seeds
+    from vcebench.shards import parse_shard
 
+    launch = launcher(engine, workers, address, threads)
     own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
     loss = {"lambda_perceptual": lambda_perceptual, "lambda_l1": lambda_l1}
     guidance = {name: value for name, value in loss.items() if value is not None}
@@ -178,6 +196,7 @@ def run(
         data_root=data_root,
         skip_bad=skip_bad,
         classifier=classifier.value,
+        shard=None if shard is None else parse_shard(shard, os.environ),
     )
     if config is not None:
         request = with_custom(request, config)
@@ -188,7 +207,13 @@ def run(
     if dry_run:
         _print_plan(complete, images, seeds, output, threads, form)
         return
-    _print(run_seeds(complete, images, seeds, output, threads, data_root=data_root), form)
+    if complete.shard is not None:
+        typer.echo(_shard(complete, images, seeds, output, threads, data_root, launch))
+        return
+    results = run_seeds(
+        complete, images, seeds, output, threads, data_root=data_root, launch=launch
+    )
+    print_results(results, form)
 
 
 def evaluate(
@@ -215,7 +240,7 @@ def evaluate(
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
-    _print(measure_again(folder, limit, where, threads, custom), form)
+    print_results(measure_again(folder, limit, where, threads, custom), form)
 
 
 def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:
@@ -232,6 +257,26 @@ def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserErr
         return ""
     networks = [f for f in others if f.state == "missing" and not f.item.startswith("images")]
     return "".join(f"; also {finding.item}: {finding.detail}" for finding in networks)
+
+
+def _shard(
+    config: RunConfig,
+    images: ImageSet,
+    seeds: int,
+    output: Path | None,
+    threads: int | None,
+    data_root: Path | None,
+    launch: Launcher,
+) -> Path:
+    """Make a shard; returns its folder."""
+    from vcebench.session import RUNS
+    from vcebench.shards import run_shard, undivided_folder
+
+    whole = output or RUNS / config.folder_name(seeds)
+    folder = run_shard(config, images, seeds, whole, threads, data_root=data_root, launch=launch)
+    count = (config.shard or (0, 1))[1]
+    say(f"when all are there: vcebench merge {undivided_folder(folder)}-shard-*-of-{count}")
+    return folder
 
 
 def _print_plan(
@@ -254,7 +299,7 @@ def _print_plan(
     typer.echo(Table(rows).render(form.value))
 
 
-def _print(results: list[Result], form: Form) -> None:
+def print_results(results: list[Result], form: Form) -> None:
     """Result on stdout, everything else on stderr."""
     from vcebench.session import CONTACT_SHEET
     from vcebench.summary import remarks, render
