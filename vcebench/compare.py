@@ -8,7 +8,6 @@ have no interval. Time and memory tell of the machine and are left out.
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from vcebench.metrics.sfid import split_fid
 from vcebench.models.bundle import Bundle
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
+from vcebench.scratch import scratch_folder
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
@@ -124,11 +124,11 @@ def compare(first: Path, second: Path, threads: int | None = None) -> Comparison
     chosen = [[side[id] for id in shared] for side in rows]
     bundle = networks_of(configs[0])
     device = next(bundle.classifier.parameters()).device
-    with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
+    with scratch_folder() as scratch:
         labels = _labels(folders[0], bundle)
         sides = []
         for number, folder in enumerate(folders):
-            place = Path(scratch) / str(number)
+            place = scratch / str(number)
             place.mkdir()
             found = extract(folder, chosen[number], bundle, device, place, threads)
             sides.append(side_of(chosen[number], found, bundle, labels))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import PairClassifier
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
+from vcebench.scratch import scratch_folder
 
 
 @runtime_checkable
@@ -124,8 +124,8 @@ def evaluate(
     notes: list[str] = []
     per_image: dict[str, dict[str, float]] = {}
     if finite:
-        with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
-            values, context = _measure(folder, finite, bundle, Path(scratch), threads)
+        with scratch_folder() as scratch:
+            values, context = _measure(folder, finite, bundle, scratch, threads)
         notes, per_image = context.notes, context.columns
     notes += _smaller_batches(rows, manifest["config"]["batch_size"])
     memory, memory_of = _peak_memory(manifest)

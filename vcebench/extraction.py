@@ -23,6 +23,7 @@ from vcebench.metrics import causal, cout, distances
 from vcebench.models.bundle import Bundle
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
+from vcebench.scratch import mapped_array
 
 CHUNK = 64
 
@@ -191,8 +192,7 @@ class _Collector:
         if chunk.ndim == 1:
             return np.empty(shape, chunk.dtype)
         path = self._scratch / f"{name.replace(':', '-')}.npy"
-        mapped: Array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        return mapped
+        return mapped_array(path, shape)
 
     def result(self) -> Extracted:
         values = {name: array for name, array in self._arrays.items() if ":" not in name}
