@@ -72,36 +72,34 @@ def logit_loss(source: Source, change: Augment, bf16: bool = False) -> Opened:
 
 def perceptual_loss(source: Source, bf16: bool = False) -> Opened:
     """Attributes and the clean picture from noised ones; takes a `PerceptualTrainer`."""
-
-    def open_data() -> Loss:
-        images, attributes = source()
-
-        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-            x, chosen = augment.draw(images, 32, generator)
-            noisy = augment.noise(x, 0.3, generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                logits, picture = network(noisy)
-            wrong = F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
-            return wrong + 5 * F.mse_loss(picture.float(), x)
-
-        return loss
-
-    return open_data
+    return _two_headed_loss(source, lambda x, g: (augment.noise(x, 0.3, g), x), bf16)
 
 
 def representation_loss(source: Source, bf16: bool = False) -> Opened:
     """Attributes and the amount of distortion; takes a `DistortionHead`."""
+    return _two_headed_loss(source, distorted, bf16)
+
+
+def _two_headed_loss(
+    source: Source,
+    change: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]],
+    bf16: bool,
+) -> Opened:
+    """Cross-entropy of the first head, squared error of the second.
+
+    change: pictures → what the network sees, and what its second head shall find.
+    """
 
     def open_data() -> Loss:
         images, attributes = source()
 
         def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
             x, chosen = augment.draw(images, 32, generator)
-            x, amount = distorted(x, generator)
+            seen, wanted = change(x, generator)
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                logits, guess = network(x)
+                logits, found = network(seen)
             wrong = F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
-            return wrong + 5 * F.mse_loss(guess.float(), amount)
+            return wrong + 5 * F.mse_loss(found.float(), wanted)
 
         return loss
 

@@ -7,9 +7,9 @@ wide. All arrays are float32 with shape (B, H, W), factors have shape (B, 1, 1),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ class HasValues(Protocol):
     def __len__(self) -> int: ...
 
     def value(self, name: str) -> NDArray[np.float64] | NDArray[np.bool_]: ...
+
+
+class Sliceable(HasValues, Protocol):
+    """Causes of which a slice of rows can be taken."""
+
+    def __getitem__(self, rows: slice) -> Self: ...
+
+
+Rows = TypeVar("Rows", bound=Sliceable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,3 +155,14 @@ def thing_colour(hue: Array, tone: Array, chroma: float = 0.7) -> Array:
     level = (0.25 + 1.25 * tone)[:, None]
     mixed: Array = np.clip((grey + chroma * (base - grey)) * level, 0, 1)
     return mixed
+
+
+def in_chunks(
+    factors: Rows, draw: Callable[[Rows], NDArray[np.uint8]], chunk: int, height: int, width: int
+) -> NDArray[np.uint8]:
+    """Pictures uint8 (B, 3, height, width), drawn `chunk` at once."""
+    images = np.empty((len(factors), 3, height, width), dtype=np.uint8)
+    for start in range(0, len(factors), chunk):
+        rows = slice(start, start + chunk)
+        images[rows] = draw(factors[rows])
+    return images

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcebench.data.rendered.noise import pixel_noise
-from vcebench.data.rendered.surface import Array, smoothed
+from vcebench.data.rendered.surface import Array, in_chunks, smoothed
 from vcebench.data.synthfaces.canvas import SIZE, Canvas, make_canvas
 from vcebench.data.synthfaces.eyes import draw_brows, draw_eyes
 from vcebench.data.synthfaces.factors import Factors
@@ -28,11 +28,7 @@ CHUNK = 8
 
 def render(factors: Factors) -> NDArray[np.uint8]:
     """Pictures of the faces: uint8 with shape (B, 3, 64, 64), a pure function of the factors."""
-    images = np.empty((len(factors), 3, SIZE, SIZE), dtype=np.uint8)
-    for start in range(0, len(factors), CHUNK):
-        rows = slice(start, start + CHUNK)
-        images[rows] = _render_chunk(factors[rows])
-    return images
+    return in_chunks(factors, _render_chunk, CHUNK, SIZE, SIZE)
 
 
 def _render_chunk(factors: Factors) -> NDArray[np.uint8]:

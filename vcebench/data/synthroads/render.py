@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcebench.data.rendered.noise import pixel_noise
-from vcebench.data.rendered.surface import Array, bump, colour, smoothed
+from vcebench.data.rendered.surface import Array, bump, colour, in_chunks, smoothed
 from vcebench.data.synthroads.backdrop import draw_blocks, draw_hills, draw_sky
 from vcebench.data.synthroads.canvas import HEIGHT, WIDTH, Canvas, make_canvas
 from vcebench.data.synthroads.factors import Factors
@@ -19,11 +19,7 @@ CHUNK = 4
 
 def render(factors: Factors) -> NDArray[np.uint8]:
     """Pictures of the scenes: uint8 with shape (B, 3, 64, 128), a pure function of the factors."""
-    images = np.empty((len(factors), 3, HEIGHT, WIDTH), dtype=np.uint8)
-    for start in range(0, len(factors), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        images[chunk] = _render_chunk(factors[chunk])
-    return images
+    return in_chunks(factors, _render_chunk, CHUNK, HEIGHT, WIDTH)
 
 
 def _render_chunk(factors: Factors) -> NDArray[np.uint8]:

@@ -9,18 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vcebench.data.rendered import equations
-from vcebench.data.rendered.equations import (
-    Bools,
-    Equations,
-    Floats,
-    State,
-    Values,
-    as_bools,
-    choose,
-    constant,
-    to_array,
-    to_state,
-)
+from vcebench.data.rendered.equations import Bools, Equations, Floats, State, Values, choose
 
 STOPPING = ("Red_Light", "Pedestrian", "Car_Near")
 """Each of these, alone, says slow down."""
@@ -51,9 +40,9 @@ def _bystander(s: State) -> Floats:
 
 
 EQUATIONS: Equations = {
-    "Rain": ((), constant(0.30)),
-    "Night": ((), constant(0.35)),
-    "Buildings": ((), constant(0.60)),
+    "Rain": ((), equations.constant(0.30)),
+    "Night": ((), equations.constant(0.35)),
+    "Buildings": ((), equations.constant(0.60)),
     "Red_Light": (("Buildings",), lambda s: choose(s["Buildings"], 0.34, 0.27)),
     "Pedestrian": (("Red_Light", "Rain"), _pedestrian),
     "Car_Near": (("Red_Light", "Buildings"), _car_near),
@@ -63,7 +52,7 @@ EQUATIONS: Equations = {
 
 def sample(exogenous: Floats) -> Bools:
     """Variables with shape (B, len(NAMES)) from their noise (B, NOISE_SIZE)."""
-    return to_array(equations.sample(EQUATIONS, exogenous, _COLUMNS), NAMES)
+    return equations.to_array(equations.sample(EQUATIONS, exogenous, _COLUMNS), NAMES)
 
 
 def forward(variables: Bools) -> Bools:
@@ -80,7 +69,7 @@ def go(variables: Bools, wanted: Bools) -> Values:
     scene that says forward turns red: of the three interventions the one that changes the fewest
     pixels; the other causes are left alone. Scenes whose label is `wanted` stay as they are.
     """
-    state = to_state(variables, NAMES)
+    state = equations.to_state(variables, NAMES)
     turns_red = ~wanted & forward(variables)
     values = {name: state[name] & ~wanted for name in STOPPING}
     return values | {"Red_Light": values["Red_Light"] | turns_red}
@@ -88,19 +77,19 @@ def go(variables: Bools, wanted: Bools) -> Values:
 
 def intervene(variables: Bools, values: Values) -> Bools:
     """`variables` with `values` set and nothing else changed."""
-    state = to_state(variables, NAMES)
+    state = equations.to_state(variables, NAMES)
     for name, value in values.items():
-        state[name] = as_bools("cause", name, value, len(variables), NAMES)
-    return to_array(state, NAMES)
+        state[name] = equations.as_bools("cause", name, value, len(variables), NAMES)
+    return equations.to_array(state, NAMES)
 
 
 def propagate(
     variables: Bools, exogenous: Floats, changed: frozenset[str], fixed: frozenset[str]
 ) -> Bools:
     """Re-evaluate the descendants of `changed` with the same noise; `fixed` variables stay."""
-    state = to_state(variables, NAMES)
+    state = equations.to_state(variables, NAMES)
     equations.propagate(state, EQUATIONS, exogenous, _COLUMNS, changed, fixed)
-    return to_array(state, NAMES)
+    return equations.to_array(state, NAMES)
 
 
 def shares(variables: Bools) -> dict[str, float]:
