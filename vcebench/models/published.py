@@ -113,10 +113,15 @@ def load_published(card: Card, path: Path) -> nn.Module:
 def build_published(card: Card, state: Mapping[str, Tensor]) -> nn.Module:
     """A card's network with the given tensors, keyed as the card has them."""
     plan = _PLANS[card.id]
-    with torch.device("meta"):
-        module = plan.build()
+    module = without_memory(card)
     fill(plan.inner(module), {plan.rename(key): value for key, value in state.items()}, card.title)
     return module.eval().requires_grad_(False)
+
+
+def without_memory(card: Card) -> nn.Module:
+    """A card's network on the device `meta`: shapes, but no values."""
+    with torch.device("meta"):
+        return _PLANS[card.id].build()
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], title: str) -> None:
