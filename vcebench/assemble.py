@@ -30,7 +30,7 @@ def networks_of(config: RunConfig) -> Bundle:
             task = CustomTask(**config.custom)
             needs_perceptual(config.guidance.lambda_perceptual)
             return load_own_bundle(task, config.device)
-        return load_bundle(config.dataset, config.task, config.device)
+        return load_bundle(config.dataset, config.task, config.device, classifier=config.classifier)
 
 
 def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:

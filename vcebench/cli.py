@@ -27,6 +27,7 @@ from vcebench.commands import (
     scale,
     sweep,
     table,
+    truth,
     weights,
 )
 from vcebench.errors import StoppedError, UserError, one_line
@@ -72,6 +73,8 @@ app.command()(check.check)
 app.add_typer(weights.app, name="weights")
 app.command()(table.table)
 app.command()(sweep.sweep)
+app.command()(truth.truth)
+app.command()(truth.sanity)
 app.command()(report.report)
 app.add_typer(baseline.app, name="baseline")
 app.command()(claims.claims)

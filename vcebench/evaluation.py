@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vcebench.config import PROTOCOL, RunConfig
-from vcebench.data.registry import open_dataset
+from vcebench.data.base import HasCue
+from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import UserError, one_line
 from vcebench.extraction import Extracted, extract
-from vcebench.metrics import attributes, frechet, kid, similarity, verification
+from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
 from vcebench.metrics.populations import populations
 from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measure, measured, missing, summarise
@@ -78,6 +79,7 @@ class _Context:
     flipped: npt.NDArray[np.bool_]
     correct: npt.NDArray[np.bool_]
     data_root: Path | None = None
+    planted: HasCue | None = None
     notes: list[str] = field(default_factory=list)
     columns: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -159,11 +161,19 @@ def _measure(
     """The metrics that look at images, and what they were computed from."""
     config = folder.config()
     device = next(bundle.classifier.parameters()).device
-    found = extract(folder, rows, bundle, device, scratch, threads)
+    planted = _planted(config)
+    found = extract(folder, rows, bundle, device, scratch, threads, planted)
     flipped, correct = found.values["margin"] > 0, found.values["correct"]
     root = folder.manifest().get("data_root")
     context = _Context(
-        config, rows, found, bundle, flipped, correct, data_root=Path(root) if root else None
+        config,
+        rows,
+        found,
+        bundle,
+        flipped,
+        correct,
+        data_root=Path(root) if root else None,
+        planted=planted,
     )
     changed = int((flipped != np.array([row.flipped for row in rows])).sum())
     if changed:
@@ -174,7 +184,7 @@ def _measure(
     values: dict[str, MetricValue] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for compute in (_flips, _simple, _sets, _identity, _attributes, _truth):
+        for compute in (_flips, _simple, _sets, _identity, _attributes, _truth, _cues):
             values |= compute(context)
     context.notes += sorted(
         {str(w.message) for w in caught if issubclass(w.category, frechet.FewImagesWarning)}
@@ -245,23 +255,25 @@ def _attributes(c: _Context) -> dict[str, MetricValue]:
     try:
         training = open_dataset(c.config.dataset, c.config.task, "train", c.data_root)
     except (ValueError, UserError, OSError) as error:
-        before, after = c.found.pairs["attributes"]
-        mnac = c.per_image("mnac", attributes.mnac(before, after), "oracle")
+        mnac = _mnac(c, slice(None))
         reason = f"needs the attribute labels of the training split: {one_line(error)}"
         return {"mnac": mnac, "cd": missing("cd", reason)}
     if not isinstance(training, HasAttributes):
         raise UserError(f"{c.config.dataset} has an attribute oracle but no attribute labels")
     names = training.attribute_names
     columns = [c.bundle.attributes.index(name) for name in names]
-    before, after = (array[:, columns] for array in c.found.pairs["attributes"])
+    mnac = _mnac(c, columns)
     attribute = training.task.attribute
+    if attribute is not None and attribute not in names:
+        return {"mnac": mnac, "cd": missing("cd", f"{attribute} is not among the attributes")}
     query = names.index(attribute) if attribute else -1
     truth = attributes.label_correlation(
         training.attributes(range(len(training))).astype(np.int64), query
     )
+    before, after = (array[:, columns] for array in c.found.pairs["attributes"])
     changed = attributes.changes(before, after)[c.flipped]
     return {
-        "mnac": c.per_image("mnac", attributes.mnac(before, after), "oracle"),
+        "mnac": mnac,
         "cd": measure(
             "cd",
             lambda: attributes.cd(changed, query, truth),
@@ -272,12 +284,48 @@ def _attributes(c: _Context) -> dict[str, MetricValue]:
     }
 
 
+def _mnac(c: _Context, columns: slice | list[int]) -> MetricValue:
+    """Attributes changed, among some columns of the oracle."""
+    before, after = (array[:, columns] for array in c.found.pairs["attributes"])
+    return c.per_image("mnac", attributes.mnac(before, after), "oracle")
+
+
 def _truth(c: _Context) -> dict[str, MetricValue]:
     ids = ("gt_iou", "gt_precision", "gt_l1", "off_target")
     if "gt_iou" not in c.found.values:
         reason = f"the true counterfactuals of {c.config.dataset} are not known"
         return {id: missing(id, reason) for id in ids}
     return {id: c.per_image(id, c.found.values[id]) for id in ids}
+
+
+def _planted(config: RunConfig) -> HasCue | None:
+    """The images of a run, if its task has a planted cue."""
+    if config.dataset not in DATASETS or not dataset_entry(config.dataset).embedded:
+        return None
+    images = open_dataset(config.dataset, config.task, config.split)
+    return images if isinstance(images, HasCue) and images.cue is not None else None
+
+
+def _cues(c: _Context) -> dict[str, MetricValue]:
+    ids = ("cue_recall", "cue_precision", "share_agreement")
+    images = c.planted
+    if images is None or images.cue is None:
+        reason = f"no shortcut is planted in {c.config.dataset} {c.config.task}"
+        return {id: missing(id, reason) for id in ids}
+    before, after = c.found.pairs["attributes"]
+    column = c.bundle.attributes.index(images.cue)
+    recall = cues.cue_recall(before[:, column], after[:, column])
+    agreement = missing("share_agreement", f"{images.cue} is the only cause")
+    others = [cause for cause in images.causes if cause != images.cue]
+    if others:
+        cue, other = (c.found.values[f"progress along {name}"] for name in (images.cue, *others))
+        share = float(c.bundle.certificate["cue_share"])
+        agreement = c.per_image("share_agreement", cues.share_agreement(cue, other, share))
+    return {
+        "cue_recall": c.per_image("cue_recall", recall, "oracle"),
+        "cue_precision": c.per_image("cue_precision", c.found.values["cue_precision"]),
+        "share_agreement": agreement,
+    }
 
 
 def _smaller_batches(rows: Sequence[Row], asked: int) -> list[str]:

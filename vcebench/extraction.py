@@ -18,8 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vcebench.data.base import HasCue
 from vcebench.images import dequantise
-from vcebench.metrics import causal, cout, distances
+from vcebench.metrics import causal, cout, cues, distances
 from vcebench.models.bundle import Bundle
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
@@ -64,6 +65,7 @@ def extract(
     device: torch.device,
     scratch: Path,
     threads: int | None = None,
+    planted: HasCue | None = None,
 ) -> Extracted:
     """Values and features of some rows of a run.
 
@@ -72,6 +74,7 @@ def extract(
         bundle: the networks of its task, on `device`.
         scratch: folder for the memory-mapped features; the caller removes it.
         threads: chunks at a time on a CPU.
+        planted: the images, if their task has a planted cue.
     """
     before = torch.get_num_threads()
     on_cpu = device.type == "cpu"
@@ -81,7 +84,7 @@ def extract(
 
     def work(start: int) -> tuple[int, dict[str, Array]]:
         pair = _read(folder, rows[start : start + CHUNK], device)
-        return start, _look(folder, pair, bundle)
+        return start, _look(folder, pair, bundle) | _along_causes(pair, planted)
 
     try:
         if on_cpu:
@@ -167,6 +170,20 @@ def _against_truth(pair: _Pair, truths: Tensor) -> dict[str, Array]:
         "gt_l1": causal.gt_l1(pair.counterfactuals, truths),
         "off_target": causal.off_target(*edit, region),
     }
+
+
+def _along_causes(pair: _Pair, planted: HasCue | None) -> dict[str, Array]:
+    """`cue_precision`, and "progress along CAUSE" of every cause, if there is a planted cue."""
+    if planted is None or planted.cue is None:
+        return {}
+    truths = [planted.single_truths(row.index, row.target) for row in pair.rows]
+    edit = (pair.originals, pair.counterfactuals)
+    region = torch.stack([truth[planted.cue].region for truth in truths])
+    found = {"cue_precision": cues.cue_precision(*edit, region)}
+    for cause in planted.causes:
+        changed = torch.stack([truth[cause].counterfactual for truth in truths])
+        found[f"progress along {cause}"] = cues.progress(*edit, changed)
+    return found
 
 
 def _numpy(value: Any) -> Array:

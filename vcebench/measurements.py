@@ -156,16 +156,16 @@ def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
         usual = configured_method(config.method, chosen.settings(), {}).settings()
     wanted: dict[str, Any] = {f"settings.{name}": value for name, value in usual.items()}
     split = dataset_entry(config.dataset).default_split if config.dataset in DATASETS else "test"
-    wanted |= {"split": split, "precision": "exact", "image_format": "png"}
+    wanted |= {"split": split, "precision": "exact", "image_format": "png", "classifier": "task"}
     wanted["guidance"] = type(config.guidance)(class_factor=chosen.class_factor)
     actual: dict[str, Any] = {f"settings.{k}": v for k, v in config.settings.items()}
-    actual |= {name: getattr(config, name) for name in ("split", "precision", "image_format")}
+    names = ("split", "precision", "image_format", "classifier")
+    actual |= {name: getattr(config, name) for name in names}
     actual["guidance"] = config.guidance
     tau = "settings.tau"
-    names = (wanted.keys() | actual.keys()) - {tau}
     others = sorted(
         f"{name.removeprefix('settings.')}={actual.get(name)}"
-        for name in names
+        for name in (wanted.keys() | actual.keys()) - {tau}
         if wanted.get(name) != actual.get(name)
     )
     return tuple(others), wanted.get(tau) == actual.get(tau)

@@ -44,11 +44,11 @@ def contact_sheet(folder: RunFolder, task: Task, count: int = 12) -> Image.Image
     for block in range(blocks):
         for column, head in enumerate(heads):
             at = (block * width + _GAP + column * (tile[0] + _GAP), 6)
-            draw.text(at, head, fill=_INK, font=_font(13))
+            draw.text(at, head, fill=_INK, font=font(13))
     for position, (row, cell) in enumerate(zip(rows, cells, strict=True)):
         left = (position // lines) * width + _GAP
         top = _HEAD + (position % lines) * height
-        draw.text((left, top + 2), _caption(row, task), fill=_INK, font=_font(12))
+        draw.text((left, top + 2), _caption(row, task), fill=_INK, font=font(12))
         for column, picture in enumerate(cell.values()):
             sheet.paste(picture, (left + column * (tile[0] + _GAP), top + _TITLE))
     return sheet
@@ -64,7 +64,7 @@ def _cells(folder: RunFolder, row: Row) -> dict[str, Image.Image]:
     truth = folder.path / "truths" / f"{row.id}.png"
     if truth.exists():
         cells["true counterfactual"] = load_image(truth)
-    return {head: _enlarge(image) for head, image in cells.items()}
+    return {head: enlarge(image) for head, image in cells.items()}
 
 
 def difference(before: Tensor, after: Tensor) -> Tensor:
@@ -83,7 +83,8 @@ def _mask(mask: Tensor) -> Tensor:
     return (mask.to(torch.uint8) * 255).expand(3, -1, -1)
 
 
-def _enlarge(image: Tensor) -> Image.Image:
+def enlarge(image: Tensor) -> Image.Image:
+    """A uint8 image (3, H, W) by a whole factor, to about `TILE` pixels."""
     picture = to_pil(image)
     factor = max(1, TILE // min(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BOX)
@@ -100,7 +101,8 @@ def _caption(row: Row, task: Task) -> str:
     )
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of all pictures."""
     # matplotlib's own DejaVu has the arrows and Greek letters that Pillow's default font lacks.
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), size)
@@ -108,7 +110,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 def example_sheet(images: Sequence[tuple[str, Tensor]], columns: int = 12) -> Image.Image:
     """Captioned images, enlarged; images are uint8 with shape (3, H, W)."""
-    tiles = [(caption, _enlarge(image)) for caption, image in images]
+    tiles = [(caption, enlarge(image)) for caption, image in images]
     width, height = tiles[0][1].size
     rows = -(-len(tiles) // columns)
     size = (columns * (width + _GAP) + _GAP, rows * (height + _TITLE) + _GAP)
@@ -117,7 +119,7 @@ def example_sheet(images: Sequence[tuple[str, Tensor]], columns: int = 12) -> Im
     for position, (caption, tile) in enumerate(tiles):
         left = _GAP + (position % columns) * (width + _GAP)
         top = (position // columns) * (height + _TITLE)
-        draw.text((left, top + 4), caption, fill=_INK, font=_font(11))
+        draw.text((left, top + 4), caption, fill=_INK, font=font(11))
         sheet.paste(tile, (left, top + _TITLE))
     return sheet
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcebench.collection import DIVERSITY
+from vcebench.config import GuidanceConfig
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import user_errors
 from vcebench.measurements import StoredRun, stored_runs
@@ -35,6 +36,8 @@ class Planned:
         limit: images; 0 for all.
         batch_size, tau: None for the preset's.
         seeds: number of seeds.
+        classifier: the task's, or one that knows nothing of it.
+        rungs: the λ_c to try; None for the whole ladder.
     """
 
     method: str
@@ -44,6 +47,8 @@ class Planned:
     batch_size: int | None = None
     tau: int | None = None
     seeds: int = 1
+    classifier: str = "task"
+    rungs: tuple[float, ...] | None = None
 
     def arguments(self) -> list[str]:
         """What follows `vcebench` on the command line."""
@@ -51,6 +56,9 @@ class Planned:
         words += ["--limit", str(self.limit)]
         for option, value in (("--batch-size", self.batch_size), ("--tau", self.tau)):
             words += [option, str(value)] if value is not None else []
+        if self.rungs is not None:
+            words += ["--lambda-class", ",".join(f"{rung:g}" for rung in self.rungs)]
+        words += ["--classifier", self.classifier] if self.classifier != "task" else []
         return words + (["--seeds", str(self.seeds)] if self.seeds > 1 else [])
 
     @property
@@ -136,7 +144,7 @@ def _holds(run: StoredRun, wanted: Planned) -> bool:
         wanted.dataset,
         wanted.task,
     )
-    if not same or run.others:
+    if not same or set(run.others) != set(_deviations(wanted)):
         return False
     if wanted.batch_size is not None and config.batch_size != wanted.batch_size:
         return False
@@ -146,6 +154,16 @@ def _holds(run: StoredRun, wanted: Planned) -> bool:
     if evaluated < (wanted.limit or _total(run)):
         return False
     return wanted.seeds == 1 or _has_diversity(run, wanted.seeds)
+
+
+def _deviations(wanted: Planned) -> list[str]:
+    """How a planned run differs from the preset, in the words of `measurements.deviations`."""
+    found = [f"classifier={wanted.classifier}"] if wanted.classifier != "task" else []
+    if wanted.rungs is not None:
+        usual = preset(wanted.dataset, wanted.task).class_factor
+        guidance = GuidanceConfig(class_factor=usual, lambda_class=wanted.rungs)
+        found += [f"guidance={guidance}"]
+    return found
 
 
 def _total(run: StoredRun) -> int:

@@ -87,6 +87,8 @@ def output_of(wanted: Planned, runs: Path, data_root: Path | None = None) -> Pat
             limit=wanted.limit,
             batch_size=wanted.batch_size,
             settings=settings,
+            guidance={} if wanted.rungs is None else {"lambda_class": wanted.rungs},
+            classifier=wanted.classifier,
             data_root=data_root,
         )
     )
@@ -112,10 +114,17 @@ def evaluate_first(
     for run in (r for r in (existing(wanted, stored) for wanted in planned) if r is not None):
         for images in counts:
             if images < run.config.limit and run.usual_tau:
-                path = run.path / f"metrics-first-{images}.json"
-                if _is_stale(path, run.path / "metrics.json"):
-                    written.append(_evaluate(run.path, images, path, threads))
+                path = evaluate_on_first(run, images, threads)
+                written += [path] if path is not None else []
     return written
+
+
+def evaluate_on_first(run: StoredRun, images: int, threads: int | None) -> Path | None:
+    """Evaluate a run on its first images; returns the file, None if it is there already."""
+    path = run.path / f"metrics-first-{images}.json"
+    if _is_stale(path, run.path / "metrics.json"):
+        return _evaluate(run.path, images, path, threads)
+    return None
 
 
 def _is_stale(path: Path, metrics: Path) -> bool:

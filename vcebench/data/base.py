@@ -74,6 +74,25 @@ class ImageSet(Protocol):
 
 
 @runtime_checkable
+class HasCue(Protocol):
+    """An image set posed for a classifier that is known to use a planted cue."""
+
+    @property
+    def cue(self) -> str | None:
+        """The planted attribute; None in tasks without one."""
+        ...
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The attributes that decide the task."""
+        ...
+
+    def single_truths(self, index: int, target: int) -> dict[str, Truth]:
+        """What an example looks like with one of its causes set to the target, by cause."""
+        ...
+
+
+@runtime_checkable
 class HasTruth(Protocol):
     """An image set that knows the true counterfactual of its examples."""
 

@@ -62,10 +62,24 @@ def _digit_pair(first: int, second: int) -> Task:
     return Task(f"{first}-{second}", "pair", (first, second), (str(first), str(second)))
 
 
+def _planted(name: str, without: str, with_: str, attribute: str) -> Task:
+    return Task(name, "binary", (0, 1), (without, with_), attribute)
+
+
 _FACES = (
     Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
     Task("age", "binary", (0, 1), ("old", "young"), "Young"),
 )
+_PLANTED = (
+    _planted("smile-shortcut-hat", "no hat", "hat", "Wearing_Hat"),
+    _planted("smile-shortcut-patch", "no patch", "patch", "patch"),
+    _planted("smile-shortcut-eyeglasses", "no eyeglasses", "eyeglasses", "Eyeglasses"),
+    _planted(
+        "smile-mixture-eyeglasses", "no smile, no eyeglasses", "smile and eyeglasses", "Smiling"
+    ),
+)
+"""Tasks with a planted shortcut; `vcebench.data.synthfaces.shortcuts` says what each uses."""
+
 _ROADS = (Task("forward-slowdown", "binary", (0, 1), ("slow down", "forward"), "Forward"),)
 _ANIMALS = (
     Task("sorrel-zebra", "pair", (339, 340), ("sorrel", "zebra")),
@@ -93,10 +107,21 @@ DATASETS: dict[str, DatasetEntry] = {
             tasks=(
                 Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
                 Task("age", "binary", (0, 1), ("old", "young"), "Young"),
+                *_PLANTED,
             ),
             default_task="smile",
             size=(64, 64),
             splits=("train", "val", "test", "oracle", "embedder"),
+        ),
+        DatasetEntry(
+            name="synthroads",
+            summary="driving scenes from a causal model, 64x128, with true counterfactuals",
+            reference="vcebench; task of BDD100K (Yu et al. 2020; Jacob et al. 2022)",
+            target="vcebench.data.synthroads.dataset:SynthRoads",
+            tasks=_ROADS,
+            default_task="forward-slowdown",
+            size=(64, 128),
+            splits=("train", "val", "test", "oracle"),
         ),
         DatasetEntry(
             name="celeba",
@@ -109,16 +134,6 @@ DATASETS: dict[str, DatasetEntry] = {
             embedded=False,
             default_split="val",
             images=19_867,
-        ),
-        DatasetEntry(
-            name="synthroads",
-            summary="driving scenes from a causal model, 64x128, with true counterfactuals",
-            reference="vcebench; task of BDD100K (Yu et al. 2020; Jacob et al. 2022)",
-            target="vcebench.data.synthroads.dataset:SynthRoads",
-            tasks=_ROADS,
-            default_task="forward-slowdown",
-            size=(64, 128),
-            splits=("train", "val", "test", "oracle"),
         ),
         DatasetEntry(
             name="celebahq",

@@ -69,6 +69,7 @@ class Bundle:
         attributes: names of the oracle's logits if it decides attributes, else empty.
         identity: identity embedder (B, 3, H, W) → (B, D), if the data set has identities.
         class_unit, perceptual_unit: guidance units, calibrated on `val`.
+        certificate: figures of the classifier's card; where a shortcut is planted, what it uses.
         hashes: role → SHA-256 of the file.
         backbones: role → readable name, for tables.
         missing: role → why the network is not there (roles that only metrics need).
@@ -84,6 +85,7 @@ class Bundle:
     class_unit: float
     perceptual_unit: float
     attributes: tuple[str, ...] = ()
+    certificate: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     backbones: dict[str, str] = field(default_factory=dict)
     semantic: nn.Module | None = None
@@ -97,6 +99,7 @@ def load_bundle(
     device: torch.device | str = "cpu",
     folder: Path | None = None,
     roles: Collection[str] | None = None,
+    classifier: str = "task",
 ) -> Bundle:
     """Load the networks of a task; nothing is cached.
 
@@ -107,12 +110,14 @@ def load_bundle(
             weights folder (default: see `vcebench.weights.store.weights_root`).
         roles: published networks to read besides prior, classifier and perceptual network; all of
             them by default.
+        classifier: the task's own, or one of `IGNORANT`.
 
     Raises:
         NetworkFileError: a file is missing or damaged; the message says what to do.
         UnknownNameError: no such data set or task. Both are ValueErrors.
     """
     chosen = dataset_entry(dataset).task(task)
+    _check_classifier(dataset, chosen.name, classifier)
     if dataset not in FILES:
         from vcebench.models.real_bundle import load_real_bundle
 
@@ -121,7 +126,8 @@ def load_bundle(
     root = folder or ASSETS / dataset
     names = {
         "prior": files.prior,
-        "classifier": files.classifier.format(task=chosen.name),
+        "classifier": files.classifier.format(task=chosen.name)
+        + ("" if classifier == "task" else f"-{classifier}"),
         "perceptual": files.perceptual,
         "representation": files.representation,
         "oracle": files.oracle,
@@ -150,9 +156,16 @@ def load_bundle(
         class_unit=float(cards["classifier"].get("unit", 1.0)),
         perceptual_unit=float(cards["perceptual"].get("unit", 1.0)),
         attributes=attributes,
+        certificate=cards["classifier"].get("measured", {}),
         hashes=hashes,
         backbones={role: str(card.get("title", names[role])) for role, card in cards.items()},
     )
+
+
+def _check_classifier(dataset: str, task: str, classifier: str) -> None:
+    if classifier != "task" and classifier not in IGNORANT.get((dataset, task), ()):
+        known = ", ".join(" ".join(key) for key in IGNORANT)
+        raise NetworkFileError(f"{dataset} {task} has no {classifier} classifier, only: {known}")
 
 
 def _classifier(network: nn.Module, task: Task, card: dict[str, Any]) -> TargetClassifier:

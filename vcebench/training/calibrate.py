@@ -8,13 +8,16 @@ which MaskDiME, with the preset's settings and without retries, flips the wanted
 images. The factor inside L_perc keeps the perceptual gradient at a fixed share of the class
 gradient on the same images; it is set with the first task and kept for the others. Probabilities,
 flip rate and COUT never see a unit.
+
+A classifier that knows nothing of the task (`--classifier random`, for the sanity check) is not
+asked to flip: its unit gives its gradient the length that the task's own has.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -74,11 +77,15 @@ def perceptual_ratio(bundle: Bundle, images: Images, index: int = 30) -> float:
     Taken at the one-step estimate from respaced index `index`, half way through the loop.
     """
     guidance = _guidance(bundle, images, 1.0, 1.0).bind(images.x, images.target)
-    noise = _noise(images).draw("start", 0)
-    z = bundle.prior.schedule.q_sample(images.x, index, noise)
-    x0 = bundle.prior.posterior(z, index).x0
+    x0 = _estimate(bundle, images, index)
     ratio = _norms(guidance.class_gradient(x0)) / _norms(guidance.perceptual_gradient(x0))
     return float(ratio.median())
+
+
+def _estimate(bundle: Bundle, images: Images, index: int) -> Tensor:
+    noise = _noise(images).draw("start", 0)
+    z = bundle.prior.schedule.q_sample(images.x, index, noise)
+    return bundle.prior.posterior(z, index).x0
 
 
 def attempt(
@@ -131,6 +138,39 @@ def calibrate(
     raise ValueError(f"no unit in {GRID} flips {wanted:.0%} of the images of {dataset} {task}")
 
 
+@torch.no_grad()
+def match(
+    dataset: str, task: str, classifier: str, folder: Path, count: int = 32, index: int = 30
+) -> float:
+    """Find the unit of a classifier that knows nothing of the task, and write it into its card.
+
+    Args:
+        dataset, task: names.
+        classifier: which one, see `vcebench.models.bundle.IGNORANT`.
+        folder: network files.
+        count: images of `val` to use.
+        index: respaced index of the one-step estimate where gradients are taken.
+
+    Returns:
+        The unit: median length of the gradient of the task's own classifier, times its unit, over
+        that of this one.
+    """
+    own = load_bundle(dataset, task, folder=folder)
+    other = load_bundle(dataset, task, folder=folder, classifier=classifier)
+    images = load_images(dataset, task, own, count)
+    x0 = _estimate(own, images, index)
+    lengths = [
+        _norms(
+            _guidance(b, images, b.class_unit, 0.0).bind(images.x, images.target).class_gradient(x0)
+        ).median()
+        for b in (own, replace(other, class_unit=1.0))
+    ]
+    unit = float(lengths[0] / lengths[1])
+    name = FILES[dataset].classifier.format(task=task)
+    update_card(folder / f"{name}-{classifier}.safetensors", unit=unit)
+    return unit
+
+
 def _guidance(bundle: Bundle, images: Images, unit: float, perceptual: float) -> Guidance:
     return Guidance(
         bundle.classifier,
@@ -162,7 +202,14 @@ def main() -> None:
     parser.add_argument(
         "--keep-perceptual", action="store_true", help="keep the perceptual unit that is stored"
     )
+    parser.add_argument(
+        "--classifier", default="task", help="one that knows nothing of the task: random, permuted"
+    )
     arguments = parser.parse_args()
+    if arguments.classifier != "task":
+        names = (arguments.dataset, arguments.task, arguments.classifier)
+        print(f"unit {match(*names, arguments.folder, arguments.images):g}")
+        return
     trial = calibrate(
         arguments.dataset,
         arguments.task,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.methods.schedule import linear_schedule
-from vcebench.training import augment
+from vcebench.training import augment, shortcuts
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.faces import (
     DistortionHead,
@@ -52,6 +52,7 @@ def recipe() -> Recipe:
         _representation(),
         _oracle(),
         _identity(),
+        *shortcuts.parts(),
     )
     return Recipe("synthfaces", TEXT, parts)
 
@@ -124,8 +125,8 @@ def _classifier(task: str, attribute: str, seed: int) -> Part:
         settings=LoopSettings(steps=1600, seed=seed, learning_rate=2e-3, ema=0.998),
         loss=open_data,
         measure=measure,
-        facts={"unit": 1.0},
         floors={"test_accuracy": 0.95},
+        facts={"unit": 1.0},
     )
 
 
@@ -208,8 +209,8 @@ def _oracle() -> Part:
         settings=LoopSettings(steps=3000, seed=161, learning_rate=2e-3, ema=0.998),
         loss=open_data,
         measure=attribute_figures,
-        facts={"attributes": list(NAMES)},
         floors={"test_mean_accuracy": 0.93},
+        facts={"attributes": list(NAMES)},
     )
 
 
@@ -239,6 +240,6 @@ def _identity() -> Part:
         settings=LoopSettings(steps=4000, seed=171, weight_decay=0.02, ema=0.998),
         loss=open_data,
         measure=verification_figures,
-        finish=finish,
         floors={"verification_accuracy": 0.95},
+        finish=finish,
     )

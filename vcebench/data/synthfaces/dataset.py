@@ -16,10 +16,27 @@ from vcebench.data.synthfaces.canvas import SIZE
 from vcebench.data.synthfaces.factors import Factors, draw
 from vcebench.data.synthfaces.render import render
 from vcebench.data.synthfaces.scm import ATTRIBUTES, INDEX
+from vcebench.data.synthfaces.shortcuts import SHORTCUTS, Shortcut
 
 TASKS: dict[str, Task] = {
     "smile": Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
     "age": Task("age", "binary", (0, 1), ("old", "young"), "Young"),
+    "smile-shortcut-hat": Task(
+        "smile-shortcut-hat", "binary", (0, 1), ("no hat", "hat"), "Wearing_Hat"
+    ),
+    "smile-shortcut-patch": Task(
+        "smile-shortcut-patch", "binary", (0, 1), ("no patch", "patch"), "patch"
+    ),
+    "smile-shortcut-eyeglasses": Task(
+        "smile-shortcut-eyeglasses", "binary", (0, 1), ("no eyeglasses", "eyeglasses"), "Eyeglasses"
+    ),
+    "smile-mixture-eyeglasses": Task(
+        "smile-mixture-eyeglasses",
+        "binary",
+        (0, 1),
+        ("no smile, no eyeglasses", "smile and eyeglasses"),
+        "Smiling",
+    ),
 }
 
 
@@ -49,7 +66,8 @@ Flags = NDArray[np.bool_]
 class SynthFaces:
     """A split of synthetic faces seen through a task; nothing is stored.
 
-    task: a `Task`, or the name of one of `TASKS`; its label is the value of its attribute.
+    task: a `Task`, or the name of one of `TASKS`; its label is the value of its attribute. A task
+    of `SHORTCUTS` poses the faces for it: its cue is set by intervention.
     split: one of `SPLITS`; "oracle" and "embedder" exist to train those networks on people that no
     other network sees.
     root: not used, there are no files.
@@ -84,6 +102,7 @@ class SynthFaces:
         self.seed = seed
         self._range = SPLITS[split]
         self._attribute: str = task.attribute
+        self._shortcut: Shortcut | None = SHORTCUTS.get(task.name)
 
     def __len__(self) -> int:
         return self._range.count
@@ -97,7 +116,8 @@ class SynthFaces:
     def factors(self, indices: Sequence[int] | NDArray[np.integer]) -> Factors:
         """The causes of these examples. Raises IndexError outside of the split."""
         people = self._people(indices)
-        return draw(self.seed, people, [0] * len(people))
+        factors = draw(self.seed, people, [0] * len(people))
+        return factors if self._shortcut is None else self._shortcut.pose(factors, np.array(people))
 
     def batch(self, indices: Sequence[int] | NDArray[np.integer]) -> tuple[Images, Flags]:
         """Images uint8 (B, 3, 64, 64) and attributes bool (B, A), columns as `attribute_names`."""
@@ -111,6 +131,16 @@ class SynthFaces:
     def attributes(self, indices: Sequence[int] | NDArray[np.integer]) -> Flags:
         """Attributes bool (B, A) of these examples, without drawing them."""
         return self.factors(indices).attributes[:, : len(ATTRIBUTES)]
+
+    @property
+    def cue(self) -> str | None:
+        """The attribute that is planted as a shortcut; None in tasks without one."""
+        return None if self._shortcut is None else self._shortcut.cue
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The attributes that decide the task, those that a true counterfactual sets."""
+        return (self._attribute,) if self._shortcut is None else self._shortcut.causes
 
     def identity_batch(
         self,
@@ -127,8 +157,9 @@ class SynthFaces:
     def truth(self, index: int, target: int) -> Truth:
         """What example `index` looks like with its task's attribute set to `target` (0 or 1).
 
-        All other attributes and all noise are held. The region is where the example's own image
-        differs from it by more than 2 of 255 in some channel; empty if the label is `target`.
+        Where a shortcut is planted, what its classifier uses is set instead. All other attributes
+        and all noise are held. The region is where the example's own image differs from it by more
+        than 2 of 255 in some channel; empty if the label is `target`.
         """
         counterfactuals, regions = self.truth_batch([index], [target])
         return Truth(torch.from_numpy(counterfactuals[0]), torch.from_numpy(regions[0]))
@@ -140,9 +171,20 @@ class SynthFaces:
     ) -> tuple[Images, Flags]:
         """True counterfactuals uint8 (B, 3, 64, 64) and regions bool (B, 64, 64)."""
         factors = self.factors(indices)
-        changed = factors.do({self._attribute: np.asarray(targets)})
+        changed = factors.do({name: np.asarray(targets) for name in self.causes})
         counterfactuals = render(changed)
         return counterfactuals, true_region(render(factors), counterfactuals)
+
+    def single_truths(self, index: int, target: int) -> dict[str, Truth]:
+        """As `truth`, with one of the task's causes set alone: cause → counterfactual, region."""
+        factors = self.factors([index])
+        image = render(factors)
+        found = {}
+        for name in self.causes:
+            counterfactual = render(factors.do({name: target}))
+            region = torch.from_numpy(true_region(image, counterfactual)[0])
+            found[name] = Truth(torch.from_numpy(counterfactual[0]), region)
+        return found
 
     def _people(self, indices: Sequence[int] | NDArray[np.integer]) -> list[int]:
         numbers = [int(index) for index in indices]

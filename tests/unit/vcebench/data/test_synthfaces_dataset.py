@@ -55,8 +55,10 @@ def test_an_example_agrees_with_its_batch(index: int, task: str):
     assert example.id == f"synthfaces-test-{index:05d}"
     assert example.image.dtype == torch.uint8
     assert np.array_equal(example.image.numpy(), images[1])
-    column = faces.attribute_names.index(TASKS[task].attribute or "")
-    assert example.label == int(attributes[1, column]) == faces.labels([index])[0]
+    assert example.label == faces.labels([index])[0]
+    attribute = TASKS[task].attribute
+    if attribute in faces.attribute_names:  # the patch is no attribute of a face
+        assert example.label == int(attributes[1, faces.attribute_names.index(attribute)])
 
 
 def test_attributes_need_no_pictures(faces: SynthFaces):
@@ -77,7 +79,7 @@ def test_truth_is_local_and_labelled_with_the_target(task: str):
         example = faces[index]
         truth = faces.truth(index, 1 - example.label)
         share = truth.region.float().mean().item()
-        assert 0.01 < share < 0.20
+        assert 0.01 < share < (0.35 if task == "smile-shortcut-hat" else 0.20)
         assert truth.region.dtype == torch.bool
         difference = (truth.counterfactual.int() - example.image.int()).abs().amax(0)
         assert torch.equal(truth.region, difference > 2)

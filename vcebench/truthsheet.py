@@ -1,0 +1,89 @@
+"""Pictures of a task with known truth: what each method edits, beside what it should edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from vcebench.images import write_atomic
+from vcebench.measurements import StoredRun
+from vcebench.pictures import difference, enlarge, font, png_bytes
+from vcebench.plan import existing
+from vcebench.rows import Row
+from vcebench.runfolder import RunFolder
+from vcebench.store import writing
+from vcebench.truth import tasks_of, truth_plan
+
+COUNT = 4
+_GAP, _HEAD = 6, 24
+_INK, _PAPER = (25, 25, 25), (255, 255, 255)
+
+
+def task_sheet(folders: Sequence[RunFolder], count: int = COUNT) -> Image.Image | None:
+    """Images of one task: input, true counterfactual, and every method's; edits in the line below.
+
+    A red frame marks a counterfactual that has not flipped. Shown are the first images of which
+    half lead to either class, as far as there are such.
+
+    Args:
+        folders: finished runs of one task, one a method.
+        count: images.
+
+    Returns:
+        The picture; None if the runs share no image.
+    """
+    tables = [{row.id: row for row in folder.rows() if row.finite} for folder in folders]
+    shared = [row for row in tables[0].values() if all(row.id in other for other in tables)]
+    rows = [row for target in (0, 1) for row in _towards(shared, target)[: count // 2]]
+    if not rows:
+        return None
+    heads = ["input", "true counterfactual", *(folder.config().method for folder in folders)]
+    lines: list[list[Tensor | None]] = []
+    for row in rows:
+        before = folders[0].images("inputs", [row])[0]
+        pictures = [folders[0].images("truths", [row])[0]]
+        pictures += [folder.images("counterfactuals", [row])[0] for folder in folders]
+        lines.append([before, *pictures])
+        lines.append([None, *(difference(before, after) for after in pictures)])
+    side = enlarge(before).width
+    size = (len(heads) * (side + _GAP) + _GAP, _HEAD + len(lines) * (side + _GAP))
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, head in enumerate(heads):
+        draw.text((_GAP + column * (side + _GAP), 5), head, fill=_INK, font=font(12))
+    for number, line in enumerate(lines):
+        for column, tensor in enumerate(line):
+            at = (_GAP + column * (side + _GAP), _HEAD + number * (side + _GAP))
+            if tensor is not None:
+                sheet.paste(enlarge(tensor), at)
+            row = rows[number // 2]
+            if number % 2 == 0 and column > 1 and not tables[column - 2][row.id].flipped:
+                box = (at[0] - 2, at[1] - 2, at[0] + side + 1, at[1] + side + 1)
+                draw.rectangle(box, outline=(214, 39, 40), width=3)
+    return sheet
+
+
+def _towards(rows: Sequence[Row], target: int) -> list[Row]:
+    return [row for row in rows if row.target == target]
+
+
+def write_sheets(
+    dataset: str, stored: Sequence[StoredRun], folder: Path, limit: int | None = None
+) -> list[Path]:
+    """A picture truth-TASK.png of every task that has runs; returns the files."""
+    written = []
+    for task in tasks_of(dataset):
+        planned = [w for w in truth_plan(dataset, limit) if w.task == task and w.rungs is None]
+        runs = [run for run in (existing(wanted, stored) for wanted in planned) if run is not None]
+        sheet = task_sheet([RunFolder(run.path) for run in runs]) if runs else None
+        if sheet is None:
+            continue
+        path = folder / f"truth-{task}.png"
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, png_bytes(sheet))
+        written.append(path)
+    return written
