@@ -22,6 +22,7 @@ from vcebench.commands import (
     data,
     figures,
     listing,
+    profile,
     report,
     run,
     scale,
@@ -31,6 +32,7 @@ from vcebench.commands import (
     weights,
 )
 from vcebench.errors import StoppedError, UserError, one_line
+from vcebench.memory import keep_freed_memory
 
 USAGE = 2
 INTERRUPTED = 130
@@ -75,6 +77,7 @@ app.command()(table.table)
 app.command()(sweep.sweep)
 app.command()(truth.truth)
 app.command()(truth.sanity)
+app.command()(profile.profile)
 app.command()(report.report)
 app.add_typer(baseline.app, name="baseline")
 app.command()(claims.claims)
@@ -85,6 +88,7 @@ app.command()(figures.figures)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, 2 for a bad request, 130 when interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    keep_freed_memory()
     try:
         code = app(args=arguments, prog_name="vcebench", standalone_mode=False)
     except UserError as error:

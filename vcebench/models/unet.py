@@ -164,8 +164,9 @@ class ResBlock(nn.Module):
         else:
             h = norm(h + shift)
         h = conv(_silu(h))
-        skip: Tensor = self.skip_connection(x)
-        return h.add_(skip) if _owned(h) else h + skip
+        skip = self.skip_connection(x)
+        out: Tensor = h.add_(skip) if _owned(h) else h + skip
+        return out
 
 
 class AttentionBlock(nn.Module):

@@ -1,0 +1,77 @@
+"""vcebench profile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vcebench.commands.options import DataRoot, Device, Form, Format, Threads, Tier, say
+
+
+def profile(
+    dataset: Annotated[str, typer.Option(help="id of a data set: `vcebench list datasets`")],
+    method: Annotated[
+        str | None, typer.Option(show_default="all of Table 7", help="id of a method")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="images")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="images in a batch")] = 5,
+    tau: Annotated[int | None, typer.Option(min=1, help="τ, steps of the reverse loop")] = None,
+    runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
+    output: Annotated[
+        Path | None, typer.Option(show_default="in --runs, as `vcebench run`", help="run folder")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="where the networks run")] = Device.auto,
+    precision: Annotated[Tier, typer.Option(help="as in `vcebench run`")] = Tier.exact,
+    threads: Threads = None,
+    data_root: DataRoot = None,
+    form: Format = Form.github,
+) -> None:
+    """Show where the time of a run goes, its evaluations and its peak memory.
+
+    The run is an ordinary one, made with clocks around the networks, and stays in its folder with a
+    profile.json. Without --method, all methods of the efficiency table are run at its 20 images and
+    batch 5, each in a process of its own: `vcebench table 7` then has its measured rows.
+
+    Examples:
+
+      vcebench profile --dataset digits --method maskdime
+
+      vcebench profile --dataset synthfaces && vcebench table 7 --dataset synthfaces
+    """
+    from vcebench.formats import Table
+    from vcebench.profilingrun import profiled, table_profiles
+    from vcebench.request import Request, resolve
+
+    if method is None:
+        found = table_profiles(dataset, limit, runs, _execute, threads, data_root)
+    else:
+        request = Request(
+            method=method,
+            dataset=dataset,
+            task=task,
+            limit=limit,
+            batch_size=batch_size,
+            settings={} if tau is None else {"tau": tau},
+            device=device.value,
+            precision=precision.value,
+            data_root=data_root,
+        )
+        config, images = resolve(request)
+        folder = output or runs / config.folder_name()
+        found = [profiled(config, images, folder, threads, data_root)]
+        say(f"run folder: {folder}")
+    for line in dict.fromkeys(f"peak MiB: {one.memory_of}" for one in found):
+        say(line)
+    typer.echo(Table([one.row() for one in found]).render(form.value))
+
+
+def _execute(words: Sequence[str]) -> int:
+    line = [sys.executable, "-m", "vcebench.cli", *words]
+    say(f"vcebench {' '.join(words)}")
+    return subprocess.run(line, stdout=subprocess.DEVNULL, check=False).returncode
