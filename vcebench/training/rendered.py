@@ -52,8 +52,19 @@ def prior_measure(source: Source, count: int) -> Callable[[nn.Module], dict[str,
     return measure
 
 
-def logit_loss(source: Source, change: Augment, bf16: bool = False) -> Opened:
-    """Cross-entropy of independent logits on pictures that `change` has distorted."""
+def logit_loss(
+    source: Source,
+    change: Augment,
+    bf16: bool = False,
+    smoothing: float = 0.0,
+    attack: float = 0.0,
+) -> Opened:
+    """Cross-entropy of independent logits on pictures that `change` has distorted.
+
+    smoothing: targets are this much nearer to one half than 0 and 1.
+    attack: largest length of a step up the loss that each picture makes before it is learnt from;
+        see `hardened`.
+    """
 
     def open_data() -> Loss:
         images, attributes = source()
@@ -61,13 +72,36 @@ def logit_loss(source: Source, change: Augment, bf16: bool = False) -> Opened:
         def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
             x, chosen = augment.draw(images, 32, generator)
             x = change(x, generator)
+            wanted = attributes[chosen] * (1 - smoothing) + 0.5 * smoothing
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                if attack:
+                    x = hardened(network, x, wanted, attack, generator)
                 logits = network(x)
-            return F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
+            return F.binary_cross_entropy_with_logits(logits.float(), wanted)
 
         return loss
 
     return open_data
+
+
+def hardened(
+    network: nn.Module, x: Tensor, wanted: Tensor, longest: float, generator: torch.Generator
+) -> Tensor:
+    """Pictures moved against the network: one gradient step of random length, in the L2 norm.
+
+    A network that learns from them has a gradient that shows the things it looks at, where others
+    show a pattern.
+
+    References:
+        Explaining and Harnessing Adversarial Examples (Goodfellow et al., 2015), in the L2 norm;
+        Robustness May Be at Odds with Accuracy (Tsipras et al., 2019), Section 3, on gradients.
+    """
+    start = x.detach().requires_grad_()
+    loss = F.binary_cross_entropy_with_logits(network(start).float(), wanted, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, start)
+    norms = torch.linalg.vector_norm(gradient, dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+    length = torch.rand(len(x), 1, 1, 1, generator=generator) * longest
+    return (x + length * gradient / norms).detach()
 
 
 def perceptual_loss(source: Source, bf16: bool = False) -> Opened:

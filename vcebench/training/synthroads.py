@@ -104,12 +104,15 @@ def _classifier() -> Part:
         title="Forward CNN, synthroads",
         summary=(
             "The classifier that is explained: one logit for forward, average pooling, trained "
-            "under noise and blur so that its gradient is smooth."
+            "under noise, blur and one step of an attack, so that its gradient is smooth and "
+            "shows things rather than patterns."
         ),
         architecture="smooth-classifier",
         config={"outputs": 1, "widths": (16, 32, 48, 64), "grid": 4},
-        settings=LoopSettings(steps=1800, seed=221, learning_rate=2e-3, ema=0.998),
-        loss=logit_loss(lambda: labelled("train", 20_000), softened, bf16=True),
+        settings=LoopSettings(steps=1200, seed=222, learning_rate=2e-3, ema=0.995),
+        loss=logit_loss(
+            lambda: labelled("train", 20_000), softened, bf16=True, smoothing=0.05, attack=4.0
+        ),
         measure=measure,
         facts={"unit": 1.0},
     )

@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, PairClassifier
+from vcebench.models.classifier import (
+    BinaryClassifier,
+    MulticlassClassifier,
+    NoneOfClassifier,
+    PairClassifier,
+)
 
 
 class Fixed(nn.Module):
@@ -88,3 +93,11 @@ def test_margin_is_differentiable():
     PairClassifier(network, (0, 1)).margin(x, torch.tensor([1, 1])).sum().backward()
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
+
+
+def test_none_of_is_class_1_where_no_listed_cause_is_seen():
+    # Of the causes, columns 0 and 2 count: the first image shows one of them, the second none.
+    classifier = NoneOfClassifier(Fixed([-3.0, 9.0, 2.0], [-1.0, 9.0, -4.0]), [0, 2])
+    assert classifier.logits(X).tolist() == [-2.0, 1.0]
+    assert classifier.predict(X).tolist() == [0, 1]
+    assert classifier.margin(X, torch.tensor([1, 0])).tolist() == [-2.0, -1.0]
