@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vcebench.config import LADDER
-from vcebench.errors import UserError
+from vcebench.errors import UserError, user_errors
 from vcebench.measurements import Measurement, StoredRun
+from vcebench.methods import registry
 from vcebench.metrics.arrays import Floats
 from vcebench.metrics.bootstrap import Interval, mean_interval
 from vcebench.metrics.sanity import edit_difference, edit_rank_correlation
@@ -62,8 +63,10 @@ def sanity_plan(
 ) -> list[Planned]:
     """The run for the task's classifier, then those for the others.
 
-    Raises UserError if the task has no others.
+    Raises UserError if the task has no others, or nobody knows the method.
     """
+    with user_errors():
+        registry.method(method)
     others = IGNORANT.get((dataset, task), ())
     if not others:
         known = ", ".join(" ".join(key) for key in IGNORANT)

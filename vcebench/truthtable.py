@@ -38,8 +38,8 @@ def table(rows: Sequence[Measurement]) -> list[dict[str, str]]:
     """Method by ground-truth metric, with 95 % intervals; a dash where a metric says nothing."""
     shown = []
     for (task, method), figures in by_row(rows).items():
-        images = max(f.images for name, f in figures.items() if name not in SANITY)
-        row = {"task": task, "method": method, "images": str(images)}
+        counts = [f.images for name, f in figures.items() if name not in SANITY]
+        row = {"task": task, "method": method, "images": str(max(counts, default="–"))}
         row |= {METRICS[id].title: cell(figures.get(id)) for id in GROUND_TRUTH}
         checks = [figures[id] for id in SANITY if id in figures and figures[id].value is not None]
         # The smaller of the two differences is the one that exposes a method.
