@@ -18,7 +18,8 @@ def records(text: str) -> list[dict[str, str]]:
 
 def test_a_run_on_a_planted_shortcut_has_the_cue_metrics(tmp_path: Path, capsys) -> None:
     command = ["run", "--method", "pgd", "--dataset", "synthfaces"]
-    command += ["--task", "smile-shortcut-patch", "--limit", "2", "--batch-size", "2", "--output", str(tmp_path / "run")]
+    command += ["--task", "smile-shortcut-patch", "--limit", "2", "--batch-size", "2"]
+    command += ["--output", str(tmp_path / "run")]
     assert main([*command, "--format", "json"]) == 0
     capsys.readouterr()
     document = json.loads((tmp_path / "run" / "metrics.json").read_text())
