@@ -13,11 +13,7 @@ from torch import Tensor, nn
 from vcebench.data.synthfaces import SynthFaces
 from vcebench.data.synthfaces.scm import NAMES
 from vcebench.training.augment import to_network
-from vcebench.training.supervised import DistortionHead as DistortionHead
-from vcebench.training.supervised import distorted as distorted
 from vcebench.training.supervised import logit_figures
-from vcebench.training.supervised import probabilities as probabilities
-from vcebench.training.supervised import softened as softened
 
 CHUNK = 500
 

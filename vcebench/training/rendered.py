@@ -17,7 +17,7 @@ from vcebench.methods.schedule import linear_schedule
 from vcebench.training import augment
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import Loss
-from vcebench.training.supervised import Augment, distorted, prior_figures
+from vcebench.training.supervised import Augment, distorted, prior_figures, probabilities
 
 Source = Callable[[], tuple[Tensor, Tensor]]
 Opened = Callable[[], Loss]
@@ -101,7 +101,32 @@ def hardened(
     (gradient,) = torch.autograd.grad(loss, start)
     norms = torch.linalg.vector_norm(gradient, dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
     length = torch.rand(len(x), 1, 1, 1, generator=generator) * longest
-    return (x + length * gradient / norms).detach()
+    moved: Tensor = x + length * gradient / norms
+    return moved.detach()
+
+
+def split_accuracies(
+    labelled: Callable[[str], tuple[Tensor, Tensor]],
+) -> Callable[[nn.Module], dict[str, Any]]:
+    """Accuracy of a network with one logit, on `test` and on `val`.
+
+    labelled: split → pictures and labels 0 or 1, float32 (N, 1).
+    """
+
+    def measure(network: nn.Module) -> dict[str, Any]:
+        figures = {}
+        for split in ("test", "val"):
+            images, label = labelled(split)
+            right = (probabilities(network, images) > 0.5) == label.bool()
+            figures[f"{split}_accuracy"] = float(right.float().mean())
+        return figures
+
+    return measure
+
+
+def shaken(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Slightly shifted and noised pictures, for oracles, which nobody differentiates."""
+    return augment.noise(augment.shift(x, 2, generator), 0.1, generator)
 
 
 def perceptual_loss(source: Source, bf16: bool = False) -> Opened:

@@ -29,9 +29,10 @@ from vcebench.data.synthfaces.scm import INDEX
 from vcebench.data.synthfaces.shortcuts import LABEL, SHORTCUTS, Shortcut
 from vcebench.training import augment
 from vcebench.training.augment import to_network
-from vcebench.training.faces import faces, softened
+from vcebench.training.faces import faces
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part
+from vcebench.training.supervised import softened
 
 FACES = 8_000
 AGREEMENT = 0.75

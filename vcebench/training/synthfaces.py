@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.data.synthfaces.scm import INDEX, NAMES
-from vcebench.methods.schedule import linear_schedule
 from vcebench.training import augment, shortcuts
-from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.faces import (
-    DistortionHead,
     attribute_figures,
-    distorted,
     faces,
     fold_discriminant,
     people,
     portraits,
-    probabilities,
-    softened,
     verification_figures,
 )
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
-from vcebench.training.supervised import PerceptualTrainer, prior_figures
+from vcebench.training.rendered import (
+    RESPACING,
+    STEPS,
+    logit_loss,
+    perceptual_loss,
+    prior_loss,
+    prior_measure,
+    representation_loss,
+    shaken,
+    split_accuracies,
+)
+from vcebench.training.supervised import DistortionHead, PerceptualTrainer, softened
 
-STEPS, RESPACING = 500, 200
 PEOPLE = 14_000
 DISCRIMINANT = range(14_000, 15_000)
 """People of the split `embedder` that the last layer of the embedder is fitted on."""
@@ -58,20 +60,6 @@ def recipe() -> Recipe:
 
 
 def _prior() -> Part:
-    def open_data() -> Loss:
-        images, _ = faces("train")
-        diffusion = DiffusionLoss(STEPS, focus=160, share=0.8, bf16=True)
-
-        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-            x, _ = augment.draw(images, 16, generator)
-            return diffusion(network, x, generator)
-
-        return loss
-
-    def measure(network: nn.Module) -> dict[str, Any]:
-        images, _ = faces("test")
-        return dict(prior_figures(network, linear_schedule(STEPS, RESPACING), images[:500]))
-
     return Part(
         name="prior",
         title="ADM U-Net, synthfaces",
@@ -86,32 +74,18 @@ def _prior() -> Part:
             "resblock_updown": False,
         },
         settings=LoopSettings(steps=5000, seed=111, learning_rate=1e-3, ema=0.999),
-        loss=open_data,
-        measure=measure,
+        loss=prior_loss(lambda: faces("train"), batch=16),
+        measure=prior_measure(lambda: faces("test"), 500),
         facts={"schedule": {"name": "linear", "steps": STEPS, "respacing": RESPACING}},
     )
 
 
 def _classifier(task: str, attribute: str, seed: int) -> Part:
-    column = INDEX[attribute]
+    column = slice(INDEX[attribute], INDEX[attribute] + 1)
 
-    def open_data() -> Loss:
-        images, attributes = faces("train")
-
-        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-            x, chosen = augment.draw(images, 32, generator)
-            logits = network(softened(x, generator))[:, 0]
-            return F.binary_cross_entropy_with_logits(logits, attributes[chosen, column])
-
-        return loss
-
-    def measure(network: nn.Module) -> dict[str, Any]:
-        figures = {}
-        for split in ("test", "val"):
-            images, attributes = faces(split)
-            right = (probabilities(network, images)[:, 0] > 0.5) == attributes[:, column].bool()
-            figures[f"{split}_accuracy"] = float(right.float().mean())
-        return figures
+    def labelled(split: str) -> tuple[Tensor, Tensor]:
+        images, attributes = faces(split)
+        return images, attributes[:, column]
 
     return Part(
         name=f"classifier-{task}",
@@ -123,25 +97,14 @@ def _classifier(task: str, attribute: str, seed: int) -> Part:
         architecture="smooth-classifier",
         config={"outputs": 1, "widths": (16, 32, 48, 64), "grid": 4},
         settings=LoopSettings(steps=1600, seed=seed, learning_rate=2e-3, ema=0.998),
-        loss=open_data,
-        measure=measure,
+        loss=logit_loss(lambda: labelled("train"), softened),
+        measure=split_accuracies(labelled),
         floors={"test_accuracy": 0.95},
         facts={"unit": 1.0},
     )
 
 
 def _perceptual() -> Part:
-    def open_data() -> Loss:
-        images, attributes = faces("train")
-
-        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-            x, chosen = augment.draw(images, 32, generator)
-            logits, picture = network(augment.noise(x, 0.3, generator))
-            attribute_loss = F.binary_cross_entropy_with_logits(logits, attributes[chosen])
-            return attribute_loss + 5 * F.mse_loss(picture, x)
-
-        return loss
-
     return Part(
         name="perceptual",
         title="perceptual CNN, synthfaces",
@@ -149,7 +112,7 @@ def _perceptual() -> Part:
         architecture="perceptual-features",
         config={"widths": (16, 32)},
         settings=LoopSettings(steps=1500, seed=141, learning_rate=2e-3, ema=0.995),
-        loss=open_data,
+        loss=perceptual_loss(lambda: faces("train")),
         wrap=lambda network: PerceptualTrainer(network, len(NAMES)),
         facts={"unit": 1.0},
     )
@@ -157,18 +120,6 @@ def _perceptual() -> Part:
 
 def _representation() -> Part:
     widths, grid = (16, 32, 64, 24), 2
-
-    def open_data() -> Loss:
-        images, attributes = faces("train")
-
-        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-            x, chosen = augment.draw(images, 32, generator)
-            x, amount = distorted(x, generator)
-            logits, guess = network(x)
-            attribute_loss = F.binary_cross_entropy_with_logits(logits, attributes[chosen])
-            return attribute_loss + 5 * F.mse_loss(guess, amount)
-
-        return loss
 
     return Part(
         name="representation",
@@ -180,23 +131,13 @@ def _representation() -> Part:
         architecture="residual-encoder",
         config={"outputs": len(NAMES), "widths": widths, "blocks": 1, "grid": grid},
         settings=LoopSettings(steps=2500, seed=151, learning_rate=2e-3, ema=0.998),
-        loss=open_data,
+        loss=representation_loss(lambda: faces("train")),
         measure=attribute_figures,
         wrap=lambda network: DistortionHead(network, widths[-1] * grid**2),
     )
 
 
 def _oracle() -> Part:
-    def open_data() -> Loss:
-        images, attributes = faces("oracle")
-
-        def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-            x, chosen = augment.draw(images, 32, generator)
-            x = augment.noise(augment.shift(x, 2, generator), 0.1, generator)
-            return F.binary_cross_entropy_with_logits(network(x), attributes[chosen])
-
-        return loss
-
     return Part(
         name="oracle",
         title="attribute oracle, synthfaces",
@@ -207,7 +148,7 @@ def _oracle() -> Part:
         architecture="residual-encoder",
         config={"outputs": len(NAMES), "widths": (16, 32, 64, 96), "blocks": 1, "grid": 4},
         settings=LoopSettings(steps=3000, seed=161, learning_rate=2e-3, ema=0.998),
-        loss=open_data,
+        loss=logit_loss(lambda: faces("oracle"), shaken),
         measure=attribute_figures,
         floors={"test_mean_accuracy": 0.93},
         facts={"attributes": list(NAMES)},

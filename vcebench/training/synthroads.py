@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from vcebench.data.synthroads import SynthRoads, scm
-from vcebench.training import augment
 from vcebench.training.loop import LoopSettings
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.rendered import (
@@ -21,6 +20,8 @@ from vcebench.training.rendered import (
     prior_loss,
     prior_measure,
     representation_loss,
+    shaken,
+    split_accuracies,
 )
 from vcebench.training.supervised import (
     DistortionHead,
@@ -91,14 +92,6 @@ def _prior() -> Part:
 
 
 def _classifier() -> Part:
-    def measure(network: nn.Module) -> dict[str, Any]:
-        figures = {}
-        for split in ("test", "val"):
-            images, label = labelled(split, 2_000)
-            right = (probabilities(network, images) > 0.5) == label.bool()
-            figures[f"{split}_accuracy"] = float(right.float().mean())
-        return figures
-
     return Part(
         name="classifier",
         title="Forward CNN, synthroads",
@@ -113,7 +106,8 @@ def _classifier() -> Part:
         loss=logit_loss(
             lambda: labelled("train", 20_000), softened, bf16=True, smoothing=0.05, attack=4.0
         ),
-        measure=measure,
+        measure=split_accuracies(lambda split: labelled(split, 2_000)),
+        floors={"test_accuracy": 0.95},
         facts={"unit": 1.0},
     )
 
@@ -151,9 +145,6 @@ def _representation() -> Part:
 
 
 def _oracle() -> Part:
-    def change(x: Tensor, generator: torch.Generator) -> Tensor:
-        return augment.noise(augment.shift(x, 2, generator), 0.1, generator)
-
     return Part(
         name="oracle",
         title="cause oracle, synthroads",
@@ -164,8 +155,9 @@ def _oracle() -> Part:
         architecture="residual-encoder",
         config={"outputs": len(scm.NAMES), "widths": (16, 32, 64, 80), "blocks": 1, "grid": 4},
         settings=LoopSettings(steps=1600, seed=261, learning_rate=2e-3, ema=0.998),
-        loss=logit_loss(lambda: scenes("oracle", 12_000), change, bf16=True),
+        loss=logit_loss(lambda: scenes("oracle", 12_000), shaken, bf16=True),
         measure=_oracle_figures,
+        floors={"test_mean_accuracy": 0.93},
         facts={"causes": list(scm.NAMES), "none_of": {scm.LABEL: list(scm.STOPPING)}},
     )
 
