@@ -45,7 +45,8 @@ class RunFolder:
         """The manifest. Raises `UserError` if it cannot be read."""
         try:
             content: dict[str, Any] = json.loads((self.path / MANIFEST).read_text())
-        except (OSError, ValueError) as error:
+            _check_form(content)
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{self.path / MANIFEST} cannot be read ({one_line(error)}); "
                 "restore it or remove the folder"
@@ -117,10 +118,23 @@ class RunFolder:
         return load_masks(path) if path.exists() else None
 
 
+def _check_form(content: Any) -> None:
+    """Raise ValueError unless a manifest's entries are of the kinds that readers rely on."""
+    if not isinstance(content, dict):
+        raise ValueError("it holds no entries")
+    for name, kind in (("config", dict), ("networks", dict), ("sittings", list), ("skipped", dict)):
+        if not isinstance(content.get(name, kind()), kind):
+            raise ValueError(f"{name} is of another form")
+    if "config" not in content:
+        raise ValueError("config is missing")
+    if not all(isinstance(sitting, dict) for sitting in content.get("sittings", [])):
+        raise ValueError("sittings is of another form")
+
+
 def _read(path: Path) -> Tensor:
     try:
         return load_image(path)
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises
         raise UserError(
             f"{path} is missing or damaged ({one_line(error)}); remove the run folder and run again"
         ) from error

@@ -99,7 +99,7 @@ Address = Annotated[
     str | None,
     typer.Option(
         show_default="one is started here",
-        help="with --engine ray: a running cluster, e.g. auto or ray://HOST:10001",
+        help="with --engine ray: a running cluster, e.g. auto or HOST:6379",
         rich_help_panel=_SCALE,
     ),
 ]

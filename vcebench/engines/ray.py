@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -160,10 +161,12 @@ class RayEngine:
             count = {"num_gpus": workers} if self._cuda else {}
             options |= {"num_cpus": workers, "include_dashboard": False, **count}
         try:
+            _reach(address)
             self._ray.init(address=address or "local", **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # a cluster that does not come up in time raises a bare one
+            self._ray.shutdown()
             raise UserError(
-                f"no Ray cluster at {address or 'this machine'} ({one_line(error)}); "
+                f"no Ray cluster at {address or 'this machine'} ({one_line(error)[:300]}); "
                 "`ray status` shows a running one, `--engine ray` without --address starts one"
             ) from error
 
@@ -282,6 +285,13 @@ def import_ray() -> Any:
         return importlib.import_module("ray")
     except ImportError as error:
         raise UserError("--engine ray needs Ray: pip install 'vcebench[ray]'") from error
+
+
+def _reach(address: str | None) -> None:
+    """Raise OSError if nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _here(cuda: bool) -> int:
