@@ -1,151 +1,159 @@
-"""What a method costs beyond its network evaluations.
+"""(a) What a run costs beyond its network evaluations, input and output included.
 
-    python benchmarks/overhead.py [--dataset digits] [--batch-size 16] [--repeats 5] [--threads 2]
-
-For MaskDiME, FastDiME and DiME, one batch is explained, and then exactly the same number of network
-evaluations is made with nothing between them: the prior forward, the classifier and the perceptual
-network forward and backward. The ratio of the two medians is the overhead. Both are timed in turn,
-in one process, so that whatever else the machine does falls on both.
+A run goes from the data set to a finished run folder: batches on threads, PNG files, the store.
+Beside it, in turn, exactly its network evaluations are made, on as many threads and batches: the
+prior forward, the classifier and the perceptual network forward and backward, and nothing else. The
+classifier's decisions about inputs and stored images count as overhead.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import statistics
-import time
+import io
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import torch
-from tabulate import tabulate
-from torch import Tensor
+from rich.console import Console
+from torch import Tensor, nn
 
-from vcebench.data.registry import open_dataset
+from benchmarks.figures import Figure, ratio
+from benchmarks.machine import in_turn, operations
+from benchmarks.setting import Scale, setting
+from vcebench.config import RunConfig
 from vcebench.images import dequantise
-from vcebench.methods import registry
-from vcebench.methods.guidance import Guidance
-from vcebench.methods.noise import KeyedNoise
-from vcebench.models.bundle import Bundle, load_bundle
+from vcebench.methods.prior import Prior
+from vcebench.methods.schedule import linear_schedule
+from vcebench.models.classifier import BinaryClassifier, TargetClassifier
+from vcebench.models.densenet import DenseNetClassifier
+from vcebench.models.features import VGGFeatures
+from vcebench.models.guided_diffusion import config_from_flags
+from vcebench.models.normalise import Normalised
+from vcebench.models.published import PRIOR_FLAGS
+from vcebench.models.unet import UNet
+from vcebench.progress import Progress
+from vcebench.runner import run
+from vcebench.tries import Item, Try
+from vcebench.worker import Worker
 
-# DiME needs τ(τ+1)/2 evaluations; a shorter chain keeps the benchmark short, and the ratio is one
-# of equal work anyway.
-METHODS = {"maskdime": 60, "fastdime": 60, "dime": 16}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images in [-1, 1], (B, 3, H, W), their ids, and what the task makes of them."""
-
-    x: Tensor
-    ids: list[str]
-    target: Tensor
-    source: Tensor
+METHODS = {"maskdime": 16, "fastdime": 16, "dime": 5}
+"""Method → τ. DiME needs τ(τ+1)/2 evaluations of the prior, so a shorter chain is as long."""
 
 
-def first_batch(dataset: str, bundle: Bundle, size: int) -> Batch:
-    """The first images of the default task's test split."""
-    data = open_dataset(dataset)
-    examples = [data[i] for i in range(size)]
-    x = dequantise(torch.stack([example.image for example in examples]))
-    decision = bundle.classifier.decide(x)
-    return Batch(x, [e.id for e in examples], decision.target, decision.source)
+def silent(config: RunConfig) -> Progress:
+    """Progress that nobody sees."""
+    return Progress(config, Console(file=io.StringIO()))
 
 
-def guidance(bundle: Bundle, batch: Batch) -> Guidance:
-    """The joint loss at the first rung of the ladder."""
-    return Guidance(
-        bundle.classifier,
-        torch.full((len(batch.x),), 8.0),
-        bundle.perceptual,
-        source=batch.source,
-        class_unit=bundle.class_unit,
-        perceptual_unit=bundle.perceptual_unit,
-    )
+def gradient(of: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    """Forward and backward at x."""
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        torch.autograd.grad(of(at), at)
 
 
-def whole_method(name: str, tau: int, bundle: Bundle, batch: Batch) -> Callable[[], int]:
-    """Explains the batch; returns the evaluations of the prior."""
-    method = registry.method(name, tau=tau)
-    noise = KeyedNoise(0, "benchmark", batch.ids, tuple(batch.x.shape[1:]))  # type: ignore[arg-type]
-
-    def run() -> int:
-        result = method.explain(
-            batch.x,
-            batch.target,
-            prior=bundle.prior,
-            guidance=guidance(bundle, batch),
-            noise=noise,
-        )
-        return int(result.nfe[0])
-
-    return run
-
-
-def bare_networks(evaluations: int, gradients: int, bundle: Bundle, batch: Batch) -> None:
-    """The same evaluations, and nothing else but what autograd needs."""
-    network, t = bundle.prior.network, torch.full((len(batch.x),), 100)
-    z = batch.x.contiguous(memory_format=torch.channels_last)
+def evaluations(worker: Worker, x: Tensor, evaluated: int, differentiated: int) -> None:
+    """A batch's network evaluations and nothing else but what autograd needs."""
+    z = x.contiguous(memory_format=torch.channels_last)
+    t = torch.full((len(x),), 100)
+    target = torch.zeros(len(x), dtype=torch.int64)
+    network, classifier, phi = worker.prior.network, worker.guide, worker.perceptual
+    assert phi is not None
     with torch.no_grad():
-        features = bundle.perceptual(batch.x)
-        for _ in range(evaluations):
+        for _ in range(evaluated):
             network(z, t)
-    for _ in range(gradients):
-        at = z.detach().requires_grad_()
-        margin = bundle.classifier.margin(at, batch.target, batch.source)
-        torch.autograd.grad(margin.sum(), at)
-        at = z.detach().requires_grad_()
-        loss = (bundle.perceptual(at) - features).square().mean()
-        torch.autograd.grad(loss, at)
+    for _ in range(differentiated):
+        gradient(lambda at: classifier.margin(at, target, 1 - target).sum(), z)
+        gradient(lambda at: phi(at).square().mean(), z)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def measure(scale: Scale, method: str, tau: int) -> Figure:
+    """A run of one full batch on every thread against its evaluations."""
+    given = setting(scale, scale.batch_size * scale.threads, method, tau, rungs=[8.0])
+    x = dequantise(given.stacked())
+    nfe = tau * (tau + 1) // 2 if method == "dime" else tau
 
-
-def measure(name: str, tau: int, bundle: Bundle, batch: Batch, repeats: int) -> dict[str, object]:
-    """One row of the table."""
-    explain = whole_method(name, tau, bundle, batch)
-    evaluations = explain()  # also warms up
+    def whole() -> None:
+        with tempfile.TemporaryDirectory(prefix="vcebench-") as folder:
+            run(
+                given.config,
+                given.images,
+                Path(folder) / "run",
+                given.bundle,
+                scale.threads,
+                silent,
+            )
 
     def bare() -> None:
-        bare_networks(evaluations, tau, bundle, batch)
+        with ThreadPoolExecutor(scale.threads) as pool:
+            jobs = [
+                pool.submit(evaluations, given.worker, x, nfe, tau) for _ in range(scale.threads)
+            ]
+            for job in jobs:
+                job.result()
 
-    bare()
-    pairs = [(seconds(explain), seconds(bare)) for _ in range(repeats)]
-    whole, floor = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return {
-        "method": name,
-        "τ": tau,
-        "NFE": evaluations,
-        "method, s": round(whole, 3),
-        "networks alone, s": round(floor, 3),
-        "overhead ratio": round(whole / floor, 3),
-    }
-
-
-def main() -> None:
-    """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    bundle = load_bundle(arguments.dataset)
-    batch = first_batch(arguments.dataset, bundle, arguments.batch_size)
-    rows = [measure(name, tau, bundle, batch, arguments.repeats) for name, tau in METHODS.items()]
-    print(tabulate(rows, headers="keys", tablefmt="github"))
-    print(
-        f"\n{arguments.dataset}, batch {arguments.batch_size}, {arguments.threads} threads, "
-        f"medians of {arguments.repeats}; {platform.processor() or platform.machine()}, "
-        f"torch {torch.__version__}"
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        evaluations(given.worker, x, 1, 1)
+        found = in_turn({"whole": whole, "bare": bare}, scale.repeats)
+    finally:
+        torch.set_num_threads(before)
+    return ratio(
+        "a",
+        f"run / bare evaluations, {method}, {scale.dataset}",
+        found["whole"] / found["bare"],
+        at_most=1.05,
+        note=f"{found['whole']:.2f} s / {found['bare']:.2f} s; τ {tau}, {nfe} evaluations",
     )
 
 
-if __name__ == "__main__":
-    main()
+def celeba_worker(batch_size: int) -> Worker:
+    """MaskDiME with CelebA's networks at their full size and random weights."""
+    torch.manual_seed(0)
+    unet = UNet(config_from_flags(PRIOR_FLAGS["celeba-prior"])[0])
+    classifier: TargetClassifier = BinaryClassifier(DenseNetClassifier(40), index=31)
+    phi: nn.Module = Normalised(VGGFeatures())
+    for network in (unet, classifier, phi):
+        network.eval().requires_grad_(False)
+    unet.to(memory_format=torch.channels_last)
+    small = setting(Scale(batch_size=batch_size), batch_size, tau=2).worker
+    prior = Prior(unet, linear_schedule(500, 200))
+    return replace(small, prior=prior, classifier=classifier, guide=classifier, perceptual=phi)
+
+
+def full_size(scale: Scale, batch_size: int = 2, tau: int = 2) -> Figure:
+    """The same ratio for a batch through CelebA's networks; the store is left out."""
+    worker = celeba_worker(batch_size)
+    pixels = torch.randint(0, 256, (batch_size, 3, 128, 128), dtype=torch.uint8)
+    items = [Item(str(i), i, image, 0) for i, image in enumerate(pixels)]
+    tries = [Try(item, 0, 8.0, last=True) for item in items]
+    x = dequantise(pixels)
+    before = torch.get_num_threads()
+    torch.set_num_threads(scale.threads)
+    try:
+        evaluations(worker, x, 1, 1)
+        runs: dict[str, Callable[[], object]] = {
+            "whole": lambda: worker.explain(tries),
+            "bare": lambda: evaluations(worker, x, tau, tau),
+        }
+        found = in_turn(runs, scale.repeats)
+    finally:
+        torch.set_num_threads(before)
+    giga = operations(worker.prior.network, x, torch.zeros(batch_size)) / 1e9
+    return ratio(
+        "a",
+        "batch / bare evaluations, maskdime, CelebA's networks at full size",
+        found["whole"] / found["bare"],
+        at_most=1.05,
+        note=f"{found['whole']:.1f} s / {found['bare']:.1f} s; τ {tau}, batch {batch_size}, "
+        f"random weights, {giga:.0f} GFLOP a forward of the prior",
+    )
+
+
+def figures(scale: Scale) -> list[Figure]:
+    """All lines of this part."""
+    found = [measure(scale, name, min(tau, scale.flips_tau)) for name, tau in METHODS.items()]
+    return found + ([full_size(scale)] if scale.full_size else [])
