@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vcebench.errors import UserError
 from vcebench.rows import Row
@@ -94,6 +97,98 @@ def test_nothing_is_lost_and_nothing_is_there_twice(events: list[tuple[str, list
         for row in rows:
             assert (folder / f"counterfactuals/{row.id}.png").read_text() == str(row.index)
         assert not list(folder.glob("shards/.*"))
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Two processes' worth of openings, commits, kills and full disks, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = tempfile.TemporaryDirectory()
+        self.folder = Path(self.place.name) / "run"
+        self.opened: Any = None
+        self.store: Any = None
+        self.committed: set[int] = set()
+
+    @precondition(lambda self: self.store is None)
+    @rule()
+    def open(self) -> None:
+        self.opened = open_store(self.folder, MANIFEST)
+        self.store = self.opened.__enter__()
+
+    @precondition(lambda self: self.store is not None)
+    @rule()
+    def close(self) -> None:
+        self.opened.__exit__(None, None, None)
+        self.opened = self.store = None
+
+    @precondition(lambda self: self.store is not None)
+    @rule(indices=st.lists(st.integers(0, 6), max_size=4, unique=True))
+    def commit(self, indices: list[int]) -> None:
+        self.store.commit([finished(index) for index in indices])
+        self.committed |= set(indices)
+
+    @precondition(lambda self: self.store is not None)
+    @rule(indices=st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True))
+    def be_killed(self, indices: list[int]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vcebench.store.write_atomic", _raise)
+            with suppress(Killed):
+                self.store.commit([finished(index) for index in indices])
+        self.close()
+
+    @precondition(lambda self: self.store is not None)
+    @rule(indices=st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True))
+    def find_the_disk_full(self, indices: list[int]) -> None:
+        def full(path: Path, content: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        new = set(indices) - self.committed
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vcebench.store.write_atomic", full)
+            if new:
+                with pytest.raises(UserError, match="no space left"):
+                    self.store.commit([finished(index) for index in indices])
+
+    @precondition(lambda self: self.store is not None)
+    @rule(status=st.sampled_from(["running", "interrupted", "finished"]))
+    def update(self, status: str) -> None:
+        self.store.update(status=status)
+        assert RunFolder(self.folder).manifest()["status"] == status
+
+    @precondition(lambda self: self.store is not None)
+    @rule()
+    def second_process(self) -> None:
+        with pytest.raises(UserError, match="in use"), open_store(self.folder, MANIFEST):
+            pass
+
+    @precondition(lambda self: self.store is None and self.folder.exists())
+    @rule()
+    def other_configuration(self) -> None:
+        other = {**MANIFEST, "config": {**MANIFEST["config"], "seed": 1}}
+        with pytest.raises(UserError, match="seed: 0 → 1"), open_store(self.folder, other):
+            pass
+
+    @invariant()
+    def nothing_is_lost_or_there_twice(self) -> None:
+        if not self.folder.exists():
+            return
+        rows = RunFolder(self.folder).rows()
+        assert [row.index for row in rows] == sorted(self.committed)
+        stored = sum(len(pq.read_table(shard)) for shard in RunFolder(self.folder).shards())
+        assert stored == len(rows)
+        for row in rows:
+            path = self.folder / f"counterfactuals/{row.id}.png"
+            assert path.read_text() == str(row.index)
+
+    def teardown(self) -> None:
+        if self.store is not None:
+            self.close()
+        self.place.cleanup()
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
 
 
 def test_a_row_survives_its_shard(tmp_path: Path) -> None:
