@@ -239,7 +239,10 @@ def test_show_draws_a_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (tmp_path / "d.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("evaluate",), ("list",), ("train",), ("show",)])
+@pytest.mark.parametrize(
+    "command",
+    [(), ("run",), ("evaluate",), ("list",), ("train",), ("show",), ("merge",), ("submit",)],
+)
 def test_help_teaches_without_loading_torch(command: tuple[str, ...]) -> None:
     code = (
         "import sys; from vcebench.cli import main\n"
