@@ -62,6 +62,7 @@ def evaluations(worker: Worker, x: Tensor, evaluated: int, differentiated: int) 
     network, classifier, phi = worker.prior.network, worker.guide, worker.perceptual
     assert phi is not None
     with torch.no_grad():
+        phi(z)  # of the inputs, once
         for _ in range(evaluated):
             network(z, t)
     for _ in range(differentiated):
@@ -124,7 +125,7 @@ def celeba_worker(batch_size: int) -> Worker:
     return replace(small, prior=prior, classifier=classifier, guide=classifier, perceptual=phi)
 
 
-def full_size(scale: Scale, batch_size: int = 2, tau: int = 2) -> Figure:
+def full_size(scale: Scale, batch_size: int = 2, tau: int = 3) -> Figure:
     """The same ratio for a batch through CelebA's networks; the store is left out."""
     worker = celeba_worker(batch_size)
     pixels = torch.randint(0, 256, (batch_size, 3, 128, 128), dtype=torch.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from vcebench.images import Codec
 from vcebench.methods.prior import Prior
 from vcebench.methods.sampler import Method
 from vcebench.models.bundle import Bundle, load_bundle
-from vcebench.models.classifier import TargetClassifier
+from vcebench.models.classifier import TargetClassifier, over
 from vcebench.precision import in_precision
 from vcebench.request import method_of
 from vcebench.worker import Worker
@@ -68,10 +67,7 @@ def guide_of(classifier: TargetClassifier, precision: Any) -> TargetClassifier:
     wrapped = in_precision(classifier.network, precision)
     if wrapped is classifier.network:
         return classifier
-    guide = copy.copy(classifier)
-    guide._modules = dict(classifier._modules)  # copy.copy shares the table of submodules
-    guide.network = wrapped
-    return guide
+    return over(classifier, wrapped)
 
 
 def check_tau(explainer: Method, prior: Prior) -> None:

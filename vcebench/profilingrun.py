@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import tempfile
 import threading
@@ -31,7 +30,7 @@ from vcebench.methods.noise import KeyedNoise, Noise
 from vcebench.methods.prior import Prior
 from vcebench.methods.sampler import Explanation, Gradient, Method, State, Trace
 from vcebench.models.bundle import Bundle
-from vcebench.models.classifier import TargetClassifier
+from vcebench.models.classifier import over
 from vcebench.plan import existing
 from vcebench.plan import plan as plan_of
 from vcebench.profilingclock import Clock, TimedNetwork
@@ -158,25 +157,17 @@ class _TimedEngine(LocalEngine):
 def timed(worker: Worker, clock: Clock) -> Worker:
     """The same worker with clocks around its networks, its method and its noise."""
     values = {f.name: getattr(worker, f.name) for f in fields(Worker)}
-    phi = worker.perceptual
+    judge, guide, phi = worker.classifier, worker.guide, worker.perceptual
     if isinstance(phi, nn.Module):
         phi = TimedNetwork(phi, clock, "perceptual")
     values |= {
         "method": _TimedMethod(tau=worker.method.tau, inner=worker.method, clock=clock),
         "prior": Prior(TimedNetwork(worker.prior.network, clock, "prior"), worker.prior.schedule),
-        "classifier": _over(worker.classifier, clock, "judging"),
-        "guide": _over(worker.guide, clock, "classifier"),
+        "classifier": over(judge, TimedNetwork(judge.network, clock, "judging")),
+        "guide": over(guide, TimedNetwork(guide.network, clock, "classifier")),
         "perceptual": phi,
     }
     return _TimedWorker(**values, clock=clock)
-
-
-def _over(classifier: TargetClassifier, clock: Clock, phase: str) -> TargetClassifier:
-    """The classifier over a timed network; the given one stays as it is."""
-    twin = copy.copy(classifier)
-    twin._modules = dict(classifier._modules)  # copy.copy shares the table of submodules
-    twin.network = TimedNetwork(classifier.network, clock, phase)
-    return twin
 
 
 def profile(

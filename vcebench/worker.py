@@ -20,7 +20,7 @@ from vcebench.methods.guidance import Guidance
 from vcebench.methods.noise import KeyedNoise
 from vcebench.methods.prior import Prior
 from vcebench.methods.sampler import Explanation, Method
-from vcebench.models.classifier import Decision, TargetClassifier
+from vcebench.models.classifier import Decision, TargetClassifier, remembered
 from vcebench.tries import Outcome, Try
 
 
@@ -78,7 +78,8 @@ class Worker:
         """
         padded = [tries[i % len(tries)] for i in range(self.batch_size)]
         x = dequantise(torch.stack([t.item.image for t in padded]).to(self.device))
-        decision = self._decide(x, padded)
+        judge = remembered(self.classifier)
+        decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
         found = self.method.explain(
             x,
@@ -88,11 +89,11 @@ class Worker:
             noise=self._noise(padded, x),
             trace=hook,
         )
-        return self._judge(tries, x, decision, found, hook)
+        return self._judge(judge, tries, x, decision, found, hook)
 
-    def _decide(self, x: Tensor, padded: Sequence[Try]) -> Decision:
+    def _decide(self, judge: TargetClassifier, x: Tensor, padded: Sequence[Try]) -> Decision:
         """The classifier's decision, with targets replaced where the items ask for others."""
-        decision = self.classifier.decide(x)
+        decision = judge.decide(x)
         asked = [t.item.target for t in padded]
         if all(target is None for target in asked):
             return decision
@@ -126,6 +127,7 @@ class Worker:
 
     def _judge(
         self,
+        judge: TargetClassifier,
         tries: Sequence[Try],
         x: Tensor,
         decision: Decision,
@@ -138,20 +140,20 @@ class Worker:
         levels = self.codec.quantise(x_cf).cpu()
         stored = torch.stack([self.codec.stored(image) for image in levels])
         seen = dequantise(stored.to(self.device))
-        classify, source, target = self.classifier, decision.source, decision.target
-        before = classify.probabilities(x).gather(1, target[:, None])[:, 0]
-        after = classify.probabilities(seen).gather(1, target[:, None])[:, 0]
-        margin = classify.margin(seen, target, source)
+        source, target = decision.source, decision.target
+        before = judge.probabilities(x).gather(1, target[:, None])[:, 0]
+        after = judge.probabilities(seen).gather(1, target[:, None])[:, 0]
+        margin = judge.margin(seen, target, source)
         columns = {
             "finite": finite,
             "prediction": decision.prediction,
             "source": source,
             "target": target,
             "flipped": (margin > 0) & finite,
-            "flipped_float": (classify.margin(x_cf, target, source) > 0) & finite,
-            "top1": (classify.predict(seen) == target) & finite,
+            "flipped_float": (judge.margin(x_cf, target, source) > 0) & finite,
+            "top1": (judge.predict(seen) == target) & finite,
             "nfe": found.nfe,
-            "margin_input": classify.margin(x, target, source),
+            "margin_input": judge.margin(x, target, source),
             "margin": margin,
             "target_probability_input": before,
             "target_probability": after,

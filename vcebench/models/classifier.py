@@ -7,6 +7,7 @@ whoever builds the guidance, so probabilities, flips and COUT use the network's 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -176,6 +177,40 @@ class NoneOfClassifier(BinaryClassifier):
         """Minus the largest logit of these causes, with shape (B,)."""
         out: Tensor = self.network(x)
         return -out[:, self.columns].amax(dim=1)
+
+
+class _Remembered(nn.Module):
+    """A network that is asked once about a tensor, however often it is called with it."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._known: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        for asked, answer in self._known:
+            if asked is x:
+                return answer
+        out: Tensor = self.network(x)
+        self._known.append((x, out))
+        return out
+
+
+def remembered(classifier: TargetClassifier) -> TargetClassifier:
+    """The classifier with a memory of its own for the images it is asked about.
+
+    For a few batches and without gradients: images and logits are kept as long as it lives, and
+    may not be changed in place. The given classifier stays as it is.
+    """
+    return over(classifier, _Remembered(classifier.network))
+
+
+def over(classifier: TargetClassifier, network: nn.Module) -> TargetClassifier:
+    """The classifier over another network; the given one stays as it is."""
+    twin = copy.copy(classifier)
+    twin._modules = dict(classifier._modules)  # copy.copy shares the table of submodules
+    twin.network = network
+    return twin
 
 
 def _pick(logits: Tensor, classes: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from vcebench.models.classifier import (
     MulticlassClassifier,
     NoneOfClassifier,
     PairClassifier,
+    over,
+    remembered,
 )
 
 
@@ -101,3 +103,30 @@ def test_none_of_is_class_1_where_no_listed_cause_is_seen():
     assert classifier.logits(X).tolist() == [-2.0, 1.0]
     assert classifier.predict(X).tolist() == [0, 1]
     assert classifier.margin(X, torch.tensor([1, 0])).tolist() == [-2.0, -1.0]
+
+
+def test_a_remembered_classifier_asks_its_network_once_about_an_image():
+    asked = []
+
+    class Counted(Fixed):
+        def forward(self, x):
+            asked.append(x)
+            return self.rows * x.mean()
+
+    plain = PairClassifier(Counted(*LOGITS), (0, 1))
+    twin, x, other = remembered(plain), X + 1, X + 2
+    target = torch.tensor([0, 0])
+    for images in (x, other, x):
+        assert torch.equal(twin.margin(images, target), plain.margin(images, target))
+        assert torch.equal(twin.probabilities(images), plain.probabilities(images))
+    assert len(asked) == 2 + 6
+    remembered(plain).predict(x)
+    assert len(asked) == 9
+
+
+def test_another_network_leaves_the_given_classifier_as_it_is():
+    plain = PairClassifier(Fixed(*LOGITS), (0, 1))
+    twin = over(plain, Fixed([0.0, 9.0, 1.0], [0.0, 9.0, 1.0]))
+    assert plain.predict(X).tolist() == [2, 1]
+    assert twin.predict(X).tolist() == [1, 1]
+    assert (type(twin), twin.pair) == (PairClassifier, (0, 1))
