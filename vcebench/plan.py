@@ -23,7 +23,7 @@ SLOW_IMAGES = 32
 COMPLEXITY_TAU = 30
 COMPLEXITY_IMAGES = 5
 COMPLEXITY_METHODS = ("maskdime", "fastdime", "dime")
-DIVERSITY_METHODS = ("maskdime", "fastdime", "dime")
+DIVERSITY_METHODS = ("maskdime", "fastdime", "no-mask-s8", "dime")
 DIVERSITY_SEEDS = 5
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -110,7 +111,8 @@ class PerceptualFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features with shape (B, widths[1], H/2, W/2), all ≥ 0."""
-        out: Tensor = self.layers(x)
+        # Forward and backward in channels last take 0.78 of the time on a CPU.
+        out: Tensor = self.layers(x.contiguous(memory_format=torch.channels_last))
         return out
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,13 @@ def test_dilation_grows_a_pixel_to_a_square():
     grown = dilate(mask, 5)
     assert grown.sum() == 25
     assert grown[0, 0, 2:7, 2:7].all()
+
+
+@given(height=sizes, width=sizes, size=odd, share=shares, seed=st.integers(0, 99))
+def test_dilation_is_the_maximum_over_a_square(height, width, size, share, seed):
+    mask = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(seed)) < share
+    pooled = F.max_pool2d(mask.float(), size, stride=1, padding=size // 2)
+    assert torch.equal(dilate(mask, size), pooled > 0)
 
 
 @pytest.mark.parametrize(("fraction", "pixels", "expected"), [(0.05, 100, 5), (0.001, 100, 1)])
