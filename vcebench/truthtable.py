@@ -82,7 +82,7 @@ class Agreement:
 
 
 def agreements(rows: Sequence[Measurement], scope: str = "all") -> list[Agreement]:
-    """Rank correlations over methods × tasks of the runs with the most images.
+    """Rank correlations over methods × tasks, of the runs with the most images of their task.
 
     Args:
         rows: from `truth.gather`.
@@ -90,11 +90,13 @@ def agreements(rows: Sequence[Measurement], scope: str = "all") -> list[Agreemen
             are hard for every method do not count; "without pgd".
     """
     table = by_row([row for row in rows if row.metric not in SANITY])
-    most = max((f.images for figures in table.values() for f in figures.values()), default=0)
+    most: dict[str, int] = {}
+    for (task, _), figures in table.items():
+        most[task] = max([most.get(task, 0), *(f.images for f in figures.values())])
     chosen = {
         key: figures
         for key, figures in table.items()
-        if all(f.images == most for f in figures.values())
+        if all(f.images == most[key[0]] for f in figures.values())
         and not (scope == "without pgd" and key[1] == ATTACK)
     }
     rank = _ranks_within if scope == "within tasks" else _ranks

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from vcebench.errors import UserError
-from vcebench.measurements import read_csv, stored_runs
+from vcebench.measurements import read_csv, stored_runs, to_csv
 from vcebench.plan import existing
 from vcebench.sweep import output_of
 from vcebench.truth import METHODS, SLOW_TASKS, export, gather, tasks_of, truth_plan
@@ -102,6 +102,27 @@ def test_stored_runs_win_over_the_committed_file(tmp_path, fake_run, measure):
     assert [row.method for row in rows] == ["maskdime", "maskdime", "pgd"]
 
 
+def test_figures_of_the_papers_tables_fill_what_was_not_run(tmp_path, measure):
+    tabulated = [
+        measure("gt_iou", 0.1, images=256),
+        measure("gt_iou", 0.2, images=32),
+        measure("mnac", 2.0, images=256),
+        measure("fva", 99.0, images=256),
+        measure("gt_iou", 0.3, method="fastdime", images=256),
+        measure("gt_iou", 0.4, method="dime", images=32),
+        measure("gt_iou", 0.5, method="pgd", images=16),
+    ]
+    (tmp_path / "synthfaces-table1.csv").write_text(to_csv(tabulated))
+    export([measure("gt_iou", 0.6, method="fastdime", images=128)], "synthfaces", tmp_path)
+    rows = gather("synthfaces", [], None, tmp_path)
+    assert {(row.method, row.metric, row.images): row.value for row in rows} == {
+        ("maskdime", "gt_iou", 256): 0.1,
+        ("maskdime", "mnac", 256): 2.0,
+        ("fastdime", "gt_iou", 128): 0.6,
+        ("dime", "gt_iou", 32): 0.4,
+    }
+
+
 def test_an_export_can_be_read_again(tmp_path, measure):
     rows = [measure("gt_iou", 0.25, lo=0.2, hi=0.3), measure("sanity_random", 0.75, images=32)]
     assert read_csv(export(rows, "synthfaces", tmp_path)) == rows
@@ -175,6 +196,16 @@ def test_runs_of_fewer_images_are_not_compared(grid, measure):
         measure("gt_l1", 0.9, method="dime", images=32),
     ]
     assert one(agreements([*grid, *few])).n == 10
+
+
+def test_a_task_is_compared_on_the_most_images_it_has(grid, measure):
+    more = [
+        measure(row.metric, row.value, method=row.method, task=row.task, images=256)
+        for row in grid
+        if row.task == "smile"
+    ]
+    planted = [row for row in grid if row.task != "smile"]
+    assert one(agreements([*more, *planted])).n == 10
 
 
 def test_few_pairs_have_no_correlation(grid):
