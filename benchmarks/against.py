@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.figures import Figure, ratio
+from benchmarks.fullsize import full_size
 from benchmarks.machine import in_turn
 from benchmarks.reference import Found, Reference
 from benchmarks.setting import Scale, Setting, setting
@@ -69,25 +70,15 @@ def check_equal(given: Setting) -> float:
     return difference
 
 
-def compare(
-    scale: Scale,
-    images: int,
-    tau: int,
-    rungs: tuple[float, ...],
-    what: str,
-    strength: float = 1.0,
-) -> Figure:
+def compare(scale: Scale, given: Setting, what: str) -> Figure:
     """Wall times of both in turn, the same threads for both, and how far their results agree.
 
     Args:
-        scale: data set, batch size, threads, repeats.
-        images, tau, rungs: of the run.
+        scale: threads and repeats.
+        given: the run.
         what: the run in words.
-        strength: factor on the class term.
     """
-    given = setting(scale, images, tau=tau, rungs=rungs)
-    stronger = replace(given.bundle, class_unit=strength * given.bundle.class_unit)
-    given = setting(scale, images, tau=tau, rungs=rungs, bundle=stronger)
+    images, tau = given.config.limit, given.config.settings["tau"]
     reference = Reference(given)
     pixels, ids = given.stacked(images), [one.item.id for one in given.tries(images)]
     found: dict[str, Found] = {}
@@ -118,18 +109,27 @@ def compare(
     )
 
 
+def with_retries(scale: Scale) -> Setting:
+    """A short run whose images flip at different λ_c, some at none."""
+    images, tau, rungs = scale.ladder_images, scale.ladder_tau, (8.0, 10.0, 15.0)
+    given = setting(scale, images, tau=tau, rungs=rungs)
+    bundle = replace(given.bundle, class_unit=RETRIED_STRENGTH * given.bundle.class_unit)
+    return setting(scale, images, tau=tau, rungs=rungs, bundle=bundle)
+
+
 def figures(scale: Scale) -> list[Figure]:
     """All lines of this part."""
-    difference = check_equal(setting(scale, scale.batch_size, rungs=(8.0,)))
-    one_each = scale.batch_size * scale.threads
-    alone = replace(scale, threads=1)
+    one_batch = setting(scale, scale.batch_size, rungs=(8.0,))
+    one_each = setting(scale, scale.batch_size * scale.threads, rungs=(8.0,))
+    difference = check_equal(one_batch)
     lines = [
-        compare(scale, one_each, scale.tau, (8.0,), "one λ_c, full batches"),
-        compare(alone, scale.batch_size, scale.tau, (8.0,), "the same on one thread"),
+        compare(scale, one_each, "one λ_c, full batches"),
+        compare(replace(scale, threads=1), one_batch, "the same on one thread"),
+        compare(scale, with_retries(scale), "with retries"),
     ]
-    ladder = (8.0, 10.0, 15.0)
-    few, short = scale.ladder_images, scale.ladder_tau
-    lines.append(compare(scale, few, short, ladder, "with retries", RETRIED_STRENGTH))
+    if scale.full_size:
+        large = full_size(batch_size=2, tau=2, batches=scale.threads)
+        lines.append(compare(scale, large, "batches of 2, CelebA's networks at full size"))
     note = f"one batch, τ {scale.tau}, float images in [-1, 1]"
     return [
         Figure(

@@ -12,33 +12,23 @@ import io
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.figures import Figure, ratio
+from benchmarks.fullsize import full_size
 from benchmarks.machine import in_turn, operations
 from benchmarks.setting import Scale, setting
 from vcebench.config import RunConfig
 from vcebench.images import dequantise
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
-from vcebench.models.classifier import BinaryClassifier, TargetClassifier
-from vcebench.models.densenet import DenseNetClassifier
-from vcebench.models.features import VGGFeatures
-from vcebench.models.guided_diffusion import config_from_flags
-from vcebench.models.normalise import Normalised
-from vcebench.models.published import PRIOR_FLAGS
-from vcebench.models.unet import UNet
 from vcebench.progress import Progress
 from vcebench.runner import run
-from vcebench.tries import Item, Try
 from vcebench.worker import Worker
 
-METHODS = {"maskdime": 16, "fastdime": 16, "dime": 5}
+METHODS = {"maskdime": 60, "fastdime": 60, "dime": 10}
 """Method → τ. DiME needs τ(τ+1)/2 evaluations of the prior, so a shorter chain is as long."""
 
 
@@ -111,27 +101,10 @@ def measure(scale: Scale, method: str, tau: int) -> Figure:
     )
 
 
-def celeba_worker(batch_size: int) -> Worker:
-    """MaskDiME with CelebA's networks at their full size and random weights."""
-    torch.manual_seed(0)
-    unet = UNet(config_from_flags(PRIOR_FLAGS["celeba-prior"])[0])
-    classifier: TargetClassifier = BinaryClassifier(DenseNetClassifier(40), index=31)
-    phi: nn.Module = Normalised(VGGFeatures())
-    for network in (unet, classifier, phi):
-        network.eval().requires_grad_(False)
-    unet.to(memory_format=torch.channels_last)
-    small = setting(Scale(batch_size=batch_size), batch_size, tau=2).worker
-    prior = Prior(unet, linear_schedule(500, 200))
-    return replace(small, prior=prior, classifier=classifier, guide=classifier, perceptual=phi)
-
-
-def full_size(scale: Scale, batch_size: int = 2, tau: int = 3) -> Figure:
+def measure_full_size(scale: Scale, batch_size: int = 2, tau: int = 3) -> Figure:
     """The same ratio for a batch through CelebA's networks; the store is left out."""
-    worker = celeba_worker(batch_size)
-    pixels = torch.randint(0, 256, (batch_size, 3, 128, 128), dtype=torch.uint8)
-    items = [Item(str(i), i, image, 0) for i, image in enumerate(pixels)]
-    tries = [Try(item, 0, 8.0, last=True) for item in items]
-    x = dequantise(pixels)
+    given = full_size(batch_size, tau)
+    worker, tries, x = given.worker, given.tries(), dequantise(given.stacked())
     before = torch.get_num_threads()
     torch.set_num_threads(scale.threads)
     try:
@@ -157,4 +130,4 @@ def full_size(scale: Scale, batch_size: int = 2, tau: int = 3) -> Figure:
 def figures(scale: Scale) -> list[Figure]:
     """All lines of this part."""
     found = [measure(scale, name, min(tau, scale.flips_tau)) for name, tau in METHODS.items()]
-    return found + ([full_size(scale)] if scale.full_size else [])
+    return found + ([measure_full_size(scale)] if scale.full_size else [])
