@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from vcebench.data.base import HasCue
 from vcebench.images import dequantise
 from vcebench.metrics import causal, cout, cues, distances
 from vcebench.models.bundle import Bundle
+from vcebench.models.classifier import remembered
 from vcebench.rows import Row
 from vcebench.runfolder import RunFolder
 from vcebench.scratch import mapped_array
@@ -114,7 +115,8 @@ def _read(folder: RunFolder, rows: Sequence[Row], device: torch.device) -> _Pair
 @torch.no_grad()
 def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     """Everything about one chunk: name → (b,), or "role:x" and "role:x_cf" → (b, d)."""
-    classifier, x_cf = bundle.classifier, pair.x_cf
+    asked, x_cf = _asked_once(bundle), pair.x_cf
+    classifier = asked.classifier
     labels = torch.tensor([row.label for row in pair.rows], device=x_cf.device)
     found: dict[str, Any] = {
         # A label below 0 is an unlabelled image, which every population of correct ones keeps.
@@ -123,16 +125,30 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
         "top1": classifier.predict(x_cf) == pair.target,
         "cout": _cout(pair, bundle),
     }
-    if bundle.judge is not None:
-        found["oracle_fr"] = bundle.judge.predict(x_cf) == pair.target
+    # Channels last: 0.75 of the time on a CPU. The classifier judges as when the images were made.
+    x, x_cf = (t.contiguous(memory_format=torch.channels_last) for t in (pair.x, x_cf))
+    if asked.judge is not None:
+        found["oracle_fr"] = asked.judge.predict(x_cf) == pair.target
     for id in ("l1", "l1_norm", "l15_norm", "l2_norm"):
         found[id] = getattr(distances, id)(pair.originals, pair.counterfactuals)
-    for role, network in _embedders(bundle).items():
-        found[f"{role}:x"] = network(pair.x).flatten(1)
+    for role, network in _embedders(asked).items():
+        found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
     if (folder.path / "truths").is_dir():
         found |= _against_truth(pair, folder.images("truths", pair.rows))
     return {name: _numpy(value) for name, value in found.items()}
+
+
+def _asked_once(bundle: Bundle) -> Bundle:
+    """The bundle with a memory for one chunk: a network is run once over the same images."""
+    judge = None if bundle.judge is None else remembered(bundle.judge)
+    shared = bundle.judge is not None and bundle.judge.network is bundle.oracle
+    return replace(
+        bundle,
+        classifier=remembered(bundle.classifier),
+        judge=judge,
+        oracle=judge.network if judge is not None and shared else bundle.oracle,
+    )
 
 
 def _embedders(bundle: Bundle) -> dict[str, Callable[[Tensor], Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -15,9 +16,11 @@ import torch
 from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluation import evaluate
+from vcebench.extraction import extract
 from vcebench.images import Codec
 from vcebench.metrics.registry import METRICS
 from vcebench.models.bundle import Bundle
+from vcebench.models.classifier import PairClassifier
 from vcebench.pictures import contact_sheet, difference
 from vcebench.request import Request, resolve
 from vcebench.rows import to_table
@@ -39,6 +42,24 @@ def test_every_metric_has_a_value_or_a_reason(tiny_run: Run, bundle: Bundle) -> 
 def test_the_same_folder_gives_the_same_numbers(tiny_run: Run, bundle: Bundle) -> None:
     folder = tiny_run(limit=10)
     assert evaluate(folder, bundle, threads=1) == evaluate(folder, bundle, threads=3)
+
+
+def test_an_oracle_that_also_judges_sees_every_image_once(
+    tiny_run: Run, bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = tiny_run()
+    oracle = copy.deepcopy(bundle.classifier.network)
+    shared = replace(
+        bundle, oracle=oracle, judge=PairClassifier(oracle, (3, 8)), attributes=tuple("abcdefghij")
+    )
+    seen: list[int] = []
+    oracle.register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
+    rows = folder.rows()
+    found = extract(folder, rows, shared, torch.device("cpu"), tmp_path, threads=1)
+    assert sum(seen) == 2 * len(rows)
+    after = torch.from_numpy(found.pairs["attributes"][1].copy())
+    target = torch.tensor([row.target for row in rows])
+    assert found.values["oracle_fr"].tolist() == (after.argmax(dim=1) == target).tolist()
 
 
 def test_flip_rate_counts_the_stored_images(tiny_run: Run, bundle: Bundle) -> None:
