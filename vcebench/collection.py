@@ -16,6 +16,14 @@ DIVERSITY = "diversity"
 TABLES = ("1", "2", "3", "4", "5", "7", DIVERSITY)
 
 
+USUAL_TABLES = tuple(
+    entry.number
+    for entry in LAYOUTS
+    if entry.source.startswith("maskdime") and entry.batch_size is None
+)
+"""Those whose runs differ in nothing but the method, so that a row of one serves all."""
+
+
 @dataclass(frozen=True)
 class Collection:
     """Measured figures, one per key, and remarks on what was left out."""
@@ -33,6 +41,11 @@ def committed(dataset: str, table: str, folder: Path | None = None) -> list[Meas
     """Committed rows of a data set and table; none if there is no such file."""
     path = (folder or data_folder("embedded")) / file_name(dataset, table)
     return read_csv(path) if path.is_file() else []
+
+
+def committed_usual(dataset: str, folder: Path | None = None) -> list[Measurement]:
+    """Committed rows of a data set from all tables whose runs have the preset's settings."""
+    return [row for number in USUAL_TABLES for row in committed(dataset, number, folder)]
 
 
 def collect(
@@ -69,14 +82,22 @@ def gather(
         for run in own
         if run.others
     ]
-    number = DIVERSITY if table is None else table.number
-    paper = table is None or table.source.startswith("maskdime")
-    old = [row for name in names if paper for row in committed(name, number, folder)]
+    old = [row for name in names for row in _committed_for(table, name, folder)]
     best = {row.key: row for row in chosen(old)}
     for row in chosen(rows):
         if row.value is not None or row.key not in best:
             best[row.key] = row
     return Collection(tuple(best.values()), (*remarks, *left_out))
+
+
+def _committed_for(table: Layout | None, dataset: str, folder: Path | None) -> list[Measurement]:
+    if table is None:
+        return committed(dataset, DIVERSITY, folder)
+    if not table.source.startswith("maskdime"):
+        return []
+    if table.number in USUAL_TABLES:
+        return committed_usual(dataset, folder)
+    return committed(dataset, table.number, folder)
 
 
 def from_runs(runs: Iterable[StoredRun], table: Layout | None) -> list[Measurement]:

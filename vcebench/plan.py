@@ -11,7 +11,7 @@ from vcebench.collection import DIVERSITY
 from vcebench.config import GuidanceConfig
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import user_errors
-from vcebench.measurements import StoredRun, stored_runs
+from vcebench.measurements import Measurement, StoredRun, stored_runs
 from vcebench.methods.registry import METHODS
 from vcebench.presets import preset
 from vcebench.runfolder import RunFolder
@@ -189,13 +189,34 @@ def missing(planned: Sequence[Planned], stored: Sequence[StoredRun]) -> list[Pla
     return [wanted for wanted in planned if existing(wanted, stored) is None]
 
 
+def _has_figures(wanted: Planned, measured: Sequence[Measurement]) -> bool:
+    telling = "nfe_per_try" if wanted.batch_size is None else "time"
+    if wanted.tau is not None:
+        telling = "complexity"  # what runs of a second length are for
+    return any(
+        (row.dataset, row.task, row.method) == (wanted.dataset, wanted.task, wanted.method)
+        and row.images >= wanted.limit > 0
+        and row.metric == telling
+        for row in measured
+    )
+
+
 def commands_that_fill(
-    shown: Layout, dataset: str, runs: Path, limit: int | None = None
+    shown: Layout,
+    dataset: str,
+    runs: Path,
+    limit: int | None = None,
+    measured: Sequence[Measurement] = (),
 ) -> list[str]:
-    """The sweep that measures what a table lacks on a data set, and the runs it makes."""
+    """The sweep that measures what a table lacks on a data set, and the runs it makes.
+
+    Runs whose figures are among the measured ones, which may be committed, are not lacking.
+    """
     if not shown.source.startswith("maskdime"):
         return []
-    lacking = missing(plan(shown.number, dataset, limit), stored_runs(runs)[0])
+    stored = stored_runs(runs)[0]
+    planned = missing(plan(shown.number, dataset, limit), stored)
+    lacking = [wanted for wanted in planned if not _has_figures(wanted, measured)]
     if not lacking:
         return []
     sweep_command = f"vcebench sweep --table {shown.number} --dataset {dataset}"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vcebench import sanity
-from vcebench.collection import committed
+from vcebench.collection import committed_usual
 from vcebench.data.base import HasTruth
 from vcebench.data.registry import dataset_entry, open_dataset
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS
@@ -47,9 +47,6 @@ PUBLISHED = ("fid", "sfid", "cout", "s3", "fs", "mnac", "cd")
 SANITY = ("sanity_random", "sanity_permuted")
 METRICS = (*GROUND_TRUTH, *SANITY, "fr", *PUBLISHED)
 """What the file of a data set holds, in its order."""
-
-TABLES = ("1", "2", "4", "5")
-"""Tables whose runs have the settings that the table of truth asks for."""
 
 
 def tasks_of(dataset: str) -> tuple[str, ...]:
@@ -139,7 +136,7 @@ def gather(
             figures = [f for f in run.figures if f.images == wanted.limit and f.metric in METRICS]
             known = {f.key: f for f in figures if f.value is not None or f.key not in best}
             best |= known
-    tabulated = [row for number in TABLES for row in committed(dataset, number, folder)]
+    tabulated = committed_usual(dataset, folder)
     for wanted in truth_plan(dataset, limit):
         if wanted.rungs is None and not any(_measures(row, wanted) for row in best.values()):
             best |= {row.key: row for row in _in_tables(tabulated, wanted)}

@@ -88,7 +88,7 @@ def _figures(
     shown = on_dataset(original, dataset, tasks_of(dataset)) if dataset else original
     names = list(dict.fromkeys(group.dataset for group in shown.groups if group.dataset))
     found = collect(names, shown, runs)
-    fill = [commands_that_fill(shown, name, runs) for name in names]
+    fill = [commands_that_fill(shown, name, runs, measured=found.rows) for name in names]
     document = build(shown, original, found.rows, fill, intervals)
     typer.echo(render(document, form.value))
     for line in found.remarks:

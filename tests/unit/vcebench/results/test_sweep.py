@@ -120,6 +120,21 @@ def test_a_table_knows_the_commands_that_would_fill_it(tmp_path, fake_run):
     ]
 
 
+def test_a_row_that_is_committed_need_not_be_filled(tmp_path, measure):
+    def commands(*rows):
+        return commands_that_fill(
+            table_on("5", "synthfaces"), "synthfaces", tmp_path, 64, measured=rows
+        )
+
+    planned = [wanted.method for wanted in plan("5", "synthfaces", 64)]
+    enough = [measure("nfe_per_try", 60.0, method=m, images=64) for m in planned]
+    assert commands(*enough) == []
+    few = measure("nfe_per_try", 60.0, method="maskdime-rho1", images=32)
+    other = measure("time", 1.0, method="maskdime-rho1", images=64)
+    (_, command) = commands(*(row for row in enough if row.method != "maskdime-rho1"), few, other)
+    assert "--method maskdime-rho1 " in command
+
+
 def test_nothing_is_missing_once_all_is_there(tmp_path, fake_run):
     planned = plan("5", "digits", 4)
     for wanted in planned:
