@@ -28,7 +28,7 @@ from vcebench.progress import Progress
 from vcebench.runner import run
 from vcebench.worker import Worker
 
-METHODS = {"maskdime": 60, "fastdime": 60, "dime": 10}
+METHODS = {"maskdime": 60, "fastdime": 30, "dime": 7}
 """Method → τ. DiME needs τ(τ+1)/2 evaluations of the prior, so a shorter chain is as long."""
 
 
