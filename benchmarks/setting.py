@@ -41,7 +41,7 @@ class Scale:
     tau: int = 6
     flips_tau: int = 60
     flips_images: int = 64
-    ladder_images: int = 32
+    ladder_images: int = 64
     ladder_tau: int = 12
     repeats: int = 5
     pairs: int = 1000

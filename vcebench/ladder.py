@@ -2,6 +2,10 @@
 
 An image whose counterfactual is not classified as the target at one λ_c is tried again at the next;
 its last try is kept. Retries go out before new images, so that few images are under way at a time.
+
+A batch is always computed whole (see `Worker`). Where fewer tries are left than it has rows, the
+rows that would be padding go ahead: its images at their next λ_c too. If an image then needs that
+try it is there already; if not, nobody counts it.
 """
 
 from __future__ import annotations
@@ -27,10 +31,14 @@ class Ladder:
         self._items = iter(items)
         self._rungs = tuple(rungs)
         self._retries: list[deque[Item]] = [deque() for _ in self._rungs]
+        self._ahead: dict[str, int] = {}  # id → highest rung that its batch tries already
         self._batch_size = batch_size
 
     def next_batch(self) -> list[Try]:
-        """The next tries, at most a batch of them; empty if nothing is pending right now."""
+        """The next tries, at most a batch of them; empty if nothing is pending right now.
+
+        Several tries of one image stand in the order of their rungs.
+        """
         batch: list[Try] = []
         for rung in reversed(range(1, len(self._rungs))):
             waiting = self._retries[rung]
@@ -38,14 +46,26 @@ class Ladder:
                 batch.append(self._at(waiting.popleft(), rung))
         while len(batch) < self._batch_size and (item := next(self._items, None)) is not None:
             batch.append(self._at(item, 0))
+        climbing = batch
+        while climbing and len(batch) < self._batch_size:
+            room = self._batch_size - len(batch)
+            climbing = [self._at(t.item, t.rung + 1) for t in climbing if not t.last][:room]
+            self._ahead |= {t.item.id: t.rung for t in climbing}
+            batch = batch + climbing
         return batch
 
     def report(self, done: Try, flipped: bool) -> bool:
-        """Tell how a try went; True if it was the image's last one."""
-        if flipped or done.last:
-            return True
-        self._retries[done.rung + 1].append(done.item)
-        return False
+        """Tell how a try went; True if it was the image's last one.
+
+        Further tries of that image in the same batch are then not to be reported.
+        """
+        final = flipped or done.last
+        if not final and done.rung < self._ahead.get(done.item.id, 0):
+            return False
+        self._ahead.pop(done.item.id, None)
+        if not final:
+            self._retries[done.rung + 1].append(done.item)
+        return final
 
     def _at(self, item: Item, rung: int) -> Try:
         return Try(item, rung, self._rungs[rung], last=rung == len(self._rungs) - 1)
@@ -98,10 +118,15 @@ def drive(ladder: Ladder, engine: Engine) -> Iterator[Batch]:
         if not engine.busy:
             return
         done = engine.collect()
-        finals = []
+        finals: dict[str, Final] = {}
+        ids = {attempt.item.id for attempt in done.tries}
+        shares = dict.fromkeys(ids, done.seconds / len(ids))
         for attempt, outcome in zip(done.tries, done.outcomes, strict=True):
-            cost = costs.setdefault(attempt.item.id, Cost())
-            cost.add(outcome, done.seconds / len(done.tries))
+            id = attempt.item.id
+            if id in finals:
+                continue
+            cost = costs.setdefault(id, Cost())
+            cost.add(outcome, shares.pop(id, 0.0))
             if ladder.report(attempt, outcome.flipped):
-                finals.append(Final(attempt, outcome, costs.pop(attempt.item.id)))
-        yield Batch(len(done.tries), finals)
+                finals[id] = Final(attempt, outcome, costs.pop(id))
+        yield Batch(len(done.tries), list(finals.values()))
