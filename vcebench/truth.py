@@ -133,7 +133,7 @@ def gather(
     for wanted in truth_plan(dataset, limit):
         run = existing(wanted, stored)
         if wanted.rungs is None and run is not None:
-            figures = [f for f in run.figures if f.images >= wanted.limit and f.metric in METRICS]
+            figures = [f for f in run.figures if f.images == wanted.limit and f.metric in METRICS]
             known = {f.key: f for f in figures if f.value is not None or f.key not in best}
             best |= known
     tabulated = committed_usual(dataset, folder)
