@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vcebench.methods.schedule import Schedule, linear_schedule
+from vcebench.training.half import half
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class DiffusionLoss:
         bar = self._tables.bar[t]
         z = bar.sqrt() * x + (1 - bar).sqrt() * noise
         z = z.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with half(self.bf16):
             output = network(z, t)
         predicted, v = output.float().chunk(2, dim=1)
         simple = (predicted - noise).square().mean()

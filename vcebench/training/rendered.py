@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vcebench.methods.schedule import linear_schedule
 from vcebench.training import augment
 from vcebench.training.diffusion import DiffusionLoss
+from vcebench.training.half import half
 from vcebench.training.loop import Loss
 from vcebench.training.supervised import Augment, distorted, prior_figures, probabilities
 
@@ -73,7 +74,7 @@ def logit_loss(
             x, chosen = augment.draw(images, 32, generator)
             x = change(x, generator)
             wanted = attributes[chosen] * (1 - smoothing) + 0.5 * smoothing
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            with half(bf16):
                 if attack:
                     x = hardened(network, x, wanted, attack, generator)
                 logits = network(x)
@@ -155,7 +156,7 @@ def _two_headed_loss(
         def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
             x, chosen = augment.draw(images, 32, generator)
             seen, wanted = change(x, generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            with half(bf16):
                 logits, found = network(seen)
             wrong = F.binary_cross_entropy_with_logits(logits.float(), attributes[chosen])
             return wrong + 5 * F.mse_loss(found.float(), wanted)

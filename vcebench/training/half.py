@@ -1,0 +1,21 @@
+"""bfloat16 where the processor computes in it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+
+def half(wanted: bool = True) -> torch.autocast:
+    """Autocast to bfloat16 on a CPU that has instructions for it, else no change of precision.
+
+    Without them PyTorch emulates bfloat16, which takes many times as long as float32.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=wanted and _native())
+
+
+@cache
+def _native() -> bool:
+    able = torch.cpu.get_capabilities()
+    return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
