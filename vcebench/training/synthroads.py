@@ -84,7 +84,7 @@ def _prior() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=4000, seed=211, learning_rate=1e-3, ema=0.998),
+        settings=LoopSettings(steps=2400, seed=211, learning_rate=1e-3, ema=0.998),
         loss=prior_loss(lambda: scenes("train", 20_000), batch=8),
         measure=prior_measure(lambda: scenes("test", 2_000), 250),
         facts={"schedule": {"name": "linear", "steps": STEPS, "respacing": RESPACING}},
