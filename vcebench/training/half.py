@@ -18,5 +18,5 @@ def half(wanted: bool = True) -> torch.autocast:
 @cache
 def _native() -> bool:
     # Older builds of PyTorch do not tell; float32 is right everywhere, if slower.
-    able = getattr(torch.cpu, "get_capabilities", dict)()
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
