@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from vcebench import published
+from vcebench.data.base import HasAttributes
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, one_line
-from vcebench.evaluation import HasAttributes
 from vcebench.figures import Curves, Film, Floats, Point, Tries
 from vcebench.images import dequantise
 from vcebench.measurements import Measurement

@@ -9,12 +9,12 @@ from PIL import Image
 from torchvision.transforms import functional as reference
 
 from vcebench.data import index as indices
+from vcebench.data.base import HasAttributes
 from vcebench.data.celeba import read_attributes
 from vcebench.data.files import Geometry
 from vcebench.data.listed import UNLABELLED
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError
-from vcebench.evaluation import HasAttributes
 
 
 @pytest.mark.parametrize(("form", "nested"), [("txt", False), ("csv", False), ("csv", True)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 TaskKind = Literal["binary", "pair", "multiclass"]
@@ -71,6 +74,18 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example: ...
+
+
+@runtime_checkable
+class HasAttributes(Protocol):
+    """An image set that knows binary attributes of its examples, for CD's label correlation."""
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def attributes(self, indices: Sequence[int]) -> npt.NDArray[np.bool_]: ...
 
 
 @runtime_checkable
