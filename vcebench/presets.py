@@ -72,6 +72,7 @@ PRESETS: tuple[Preset, ...] = (
         )
     ),
     Preset("synthfaces", _TUNED, 8.0, 0.10, 0.5, batch_size=16, limit=64),
+    # s, k and ρ as printed for BDD100K; tuned on val is the guidance unit, which s multiplies.
     Preset("synthroads", "as bdd100k's", 14.0, 0.10, 0.5, batch_size=16, limit=64),
 )
 

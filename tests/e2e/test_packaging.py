@@ -50,7 +50,8 @@ def test_wheel_carries_networks_and_types(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert "vcebench/py.typed" in names
-    assert "vcebench/assets/digits/prior.safetensors" in names
+    for dataset in ("digits", "synthfaces", "synthroads"):
+        assert f"vcebench/assets/{dataset}/prior.safetensors" in names
     assert wheel.stat().st_size <= 22 * 2**20
 
 

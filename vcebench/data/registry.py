@@ -115,7 +115,7 @@ DATASETS: dict[str, DatasetEntry] = {
         ),
         DatasetEntry(
             name="synthroads",
-            summary="driving scenes from a causal model, 64x128; its networks do not ship yet",
+            summary="driving scenes from a causal model, 64x128, with true counterfactuals",
             reference="vcebench; task of BDD100K (Yu et al. 2020; Jacob et al. 2022)",
             target="vcebench.data.synthroads.dataset:SynthRoads",
             tasks=_ROADS,

@@ -1,6 +1,7 @@
 """The guidance unit of an embedded classifier: what makes s = 8 and λ_c = 8 its preset.
 
     python -m vcebench.training.calibrate synthfaces smile --folder vcebench/assets/synthfaces
+    python -m vcebench.training.calibrate synthroads forward-slowdown --wanted 0.96 --folder ...
 
 Classifiers differ in how steep their logits are, so one guidance scale does not fit all. The unit
 is a factor inside L_class, stored in the classifier's card: the smallest of a geometric grid at
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("task")
     parser.add_argument("--folder", type=Path, required=True, help="folder of the network files")
     parser.add_argument("--images", type=int, default=32, help="images of val to use")
+    parser.add_argument("--wanted", type=float, default=0.97, help="share that must flip")
     parser.add_argument(
         "--keep-perceptual", action="store_true", help="keep the perceptual unit that is stored"
     )
@@ -215,6 +217,7 @@ def main() -> None:
         arguments.task,
         arguments.folder,
         arguments.images,
+        arguments.wanted,
         first=not arguments.keep_perceptual,
     )
     print(f"unit {trial.unit:g}: {trial.flipped:.1%} flipped, mean change {trial.l1:.4f}")

@@ -1,4 +1,4 @@
-"""Recipe of the networks for `synthroads`; about an hour on one idle core."""
+"""Recipe of the networks for `synthroads`; under an hour on one idle core."""
 
 from __future__ import annotations
 

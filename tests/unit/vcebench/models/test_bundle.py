@@ -5,8 +5,9 @@ import torch
 
 from vcebench.data.digits import arrays
 from vcebench.data.registry import UnknownNameError
+from vcebench.data.synthroads import scm
 from vcebench.models.bundle import ASSETS, load_bundle
-from vcebench.models.classifier import PairClassifier
+from vcebench.models.classifier import NoneOfClassifier, PairClassifier
 from vcebench.models.shipped import NetworkFileError, read_card, sha256
 from vcebench.training.supervised import accuracy
 
@@ -50,6 +51,17 @@ def test_the_prior_is_on_the_schedule_of_its_card(bundle):
 def test_hashes_are_of_the_files(bundle):
     assert bundle.hashes["prior"] == sha256(DIGITS / "prior.safetensors")
     assert set(bundle.hashes) == set(bundle.backbones)
+
+
+def test_the_oracle_of_driving_scenes_decides_by_their_causes():
+    roads = load_bundle("synthroads")
+    x = torch.zeros(2, 3, 64, 128)
+    assert roads.prior.posterior(x, 59).mean.shape == x.shape
+    assert isinstance(roads.judge, NoneOfClassifier)
+    logits = roads.oracle(x)
+    assert logits.shape == (2, len(scm.NAMES))
+    stops = (logits[:, : len(scm.STOPPING)] > 0).any(dim=1)
+    assert torch.equal(roads.judge.decide(x).prediction == 1, ~stops)
 
 
 def test_every_call_loads_networks_of_its_own(bundle):
