@@ -71,6 +71,15 @@ class Curves:
     source: Floats
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Correlations with their 95 % intervals, rows × columns; None where there is none."""
+
+    label: str
+    values: Sequence[Sequence[float | None]]
+    intervals: Sequence[Sequence[tuple[float, float] | None]]
+
+
 def efficiency(points: Sequence[Point], title: str) -> Figure:
     """Time against FID, circle area by peak memory: the layout of MaskDiME's Figure 4."""
     figure = _figure(8, 4.5)
@@ -183,6 +192,31 @@ def correlation_bars(
     axes.axvline(0, color="black", linewidth=0.5)
     axes.set(xlabel=f"correlation with {query}", xlim=(-1.05, 1.05))
     axes.legend(fontsize=8)
+    return figure
+
+
+def agreement_maps(panels: Sequence[Panel], rows: Sequence[str], columns: Sequence[str]) -> Figure:
+    """Rank correlations as coloured tables, side by side; bold where the interval leaves out 0."""
+    figure = _figure(0.6 * len(columns) * len(panels) + 1.5, 0.42 * len(rows) + 1.9)
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, panel in zip(grid[0], panels, strict=True):
+        values = np.array([[np.nan if v is None else v for v in line] for line in panel.values])
+        axes.set_facecolor("#dddddd")
+        picture = axes.imshow(values, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            interval = panel.intervals[row][column]
+            if interval is None or np.isnan(value):
+                continue
+            sure = interval[0] > 0 or interval[1] < 0
+            weight, ink = "bold" if sure else "normal", "white" if abs(value) > 0.6 else "black"
+            text = f"{value:+.2f}"
+            axes.text(column, row, text, ha="center", va="center", color=ink, weight=weight, size=7)
+        axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", fontsize=8)
+        axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        axes.set_title(panel.label, fontsize=9)
+    bar = figure.colorbar(picture, ax=grid[0, -1])
+    bar.set_label("Spearman's ρ", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
     return figure
 
 

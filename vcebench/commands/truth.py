@@ -32,7 +32,8 @@ def truth(
         Path | None, typer.Option(help="also write the figures to DATASET-truth.csv in this folder")
     ] = None,
     pictures: Annotated[
-        Path | None, typer.Option(help="also draw truth-TASK.png of every task into this folder")
+        Path | None,
+        typer.Option(help="also draw truth-TASK.png and truth-correlations.png into it"),
     ] = None,
     threads: Threads = None,
     form: Format = Form.github,
@@ -55,7 +56,7 @@ def truth(
     from vcebench import truth as study
     from vcebench.formats import Table, check_format
     from vcebench.measurements import COLUMNS, stored_runs
-    from vcebench.truthsheet import write_sheets
+    from vcebench.truthsheet import write_pictures
     from vcebench.truthtable import agreement_table, table
 
     planned = study.truth_plan(dataset, limit)
@@ -71,7 +72,7 @@ def truth(
     if export is not None:
         say(f"written: {study.export(rows, dataset, export)}")
     if pictures is not None:
-        for path in write_sheets(dataset, stored_runs(runs)[0], pictures, limit):
+        for path in write_pictures(dataset, stored_runs(runs)[0], rows, pictures, limit):
             say(f"written: {path}")
     shape = check_format(form.value)
     if shape in ("csv", "json"):

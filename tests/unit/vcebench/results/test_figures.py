@@ -12,7 +12,7 @@ import torch
 from vcebench import figuredata, figures
 from vcebench.commands.figures import figures as command
 from vcebench.errors import UserError
-from vcebench.figures import Curves, Film, Point, Tries, encode
+from vcebench.figures import Curves, Film, Panel, Point, Tries, encode
 from vcebench.runfolder import RunFolder
 
 STEPS = 12
@@ -154,3 +154,14 @@ def test_runs_of_different_tasks_are_refused(tmp_path, fake_run):
     runs = [fake_run(tmp_path / "a"), fake_run(tmp_path / "b", task="4-9")]
     with pytest.raises(UserError, match="digits 3-8 and digits 4-9"):
         command(folders=runs, output=tmp_path, dataset=None, runs=tmp_path, image=None)
+
+
+def test_agreement_maps_write_every_number_and_embolden_what_is_sure():
+    panel = Panel("all", [[0.5, None], [-0.25, 0.0]], [[(0.1, 0.9), None], [(-0.9, 0.4), (0, 0)]])
+    figure = figures.agreement_maps([panel, panel], ["FID", "COUT"], ["GT IoU", "Oracle FR"])
+    first, second, bar = figure.axes
+    assert [text.get_text() for text in first.texts] == ["+0.50", "-0.25", "+0.00"]
+    assert [text.get_weight() for text in first.texts] == ["bold", "normal", "normal"]
+    assert [t.get_position() for t in second.texts] == [(0, 0), (0, 1), (1, 1)]
+    assert bar.get_ylabel() == "Spearman's ρ"
+    assert encode(figure, "png").startswith(b"\x89PNG")

@@ -10,6 +10,7 @@ from vcebench.measurements import read_csv, stored_runs, to_csv
 from vcebench.plan import existing
 from vcebench.sweep import output_of
 from vcebench.truth import METHODS, SLOW_TASKS, export, gather, tasks_of, truth_plan
+from vcebench.truthsheet import correlation_maps, write_pictures
 from vcebench.truthtable import agreement_table, agreements, cell, table
 
 TASKS = (
@@ -220,3 +221,25 @@ def test_the_table_of_correlations_has_every_published_metric_in_every_scope(gri
     (cout,) = [row for row in rows if (row["pairs"], row["metric"]) == ("within tasks", "COUT")]
     assert cout["GT ℓ1"].startswith("+0.90 [")
     assert cout["GT ℓ1"].endswith("n=10")
+
+
+def test_the_picture_of_correlations_shows_those_of_the_table(grid):
+    figure = correlation_maps(grid)
+    every, within, without, _ = figure.axes
+    assert [axes.get_title() for axes in (every, within, without)] == [
+        "all",
+        "within tasks",
+        "without pgd",
+    ]
+    (text,) = within.texts
+    names = [label.get_text() for label in within.get_xticklabels()]
+    published = [label.get_text() for label in every.get_yticklabels()]
+    column, row = text.get_position()
+    assert (published[row], names[column]) == ("COUT", "GT ℓ1")
+    assert text.get_text() == "+0.90"
+
+
+def test_nothing_to_correlate_draws_nothing(grid, tmp_path):
+    assert correlation_maps(grid[:2]) is None
+    assert write_pictures("synthfaces", [], grid[:2], tmp_path) == []
+    assert write_pictures("synthfaces", [], grid, tmp_path) == [tmp_path / "truth-correlations.png"]
