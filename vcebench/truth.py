@@ -135,7 +135,9 @@ def gather(
         if wanted.rungs is None and run is not None:
             figures = [f for f in run.figures if f.images == wanted.limit and f.metric in METRICS]
             known = {f.key: f for f in figures if f.value is not None or f.key not in best}
-            best |= known
+            # Committed figures of another number of images would not stand beside these.
+            kept = {k: f for k, f in best.items() if not (figures and _outdated(f, wanted))}
+            best = kept | known
     tabulated = committed_usual(dataset, folder)
     for wanted in truth_plan(dataset, limit):
         if wanted.rungs is None and not any(_measures(row, wanted) for row in best.values()):
@@ -143,9 +145,9 @@ def gather(
     for plan in sanity_plans(dataset, limit):
         best |= {row.key: row for row in sanity.measurements(plan, stored)}
     tasks = tasks_of(dataset)
-    kept = [row for row in best.values() if row.task in tasks and row.method in METHODS]
+    rows = [row for row in best.values() if row.task in tasks and row.method in METHODS]
     return sorted(
-        kept,
+        rows,
         key=lambda row: (
             tasks.index(row.task),
             METHODS.index(row.method),
@@ -157,8 +159,16 @@ def gather(
 
 def _measures(row: Measurement, wanted: Planned) -> bool:
     """Whether a figure is one of a planned run, on at least as many images."""
-    own = row.metric not in SANITY and (row.task, row.method) == (wanted.task, wanted.method)
-    return own and row.images >= wanted.limit
+    return _belongs(row, wanted) and row.images >= wanted.limit
+
+
+def _outdated(row: Measurement, wanted: Planned) -> bool:
+    return _belongs(row, wanted) and row.images != wanted.limit
+
+
+def _belongs(row: Measurement, wanted: Planned) -> bool:
+    own = (row.task, row.method) == (wanted.task, wanted.method)
+    return own and row.metric not in SANITY
 
 
 def _in_tables(rows: Sequence[Measurement], wanted: Planned) -> list[Measurement]:

@@ -103,6 +103,25 @@ def test_stored_runs_win_over_the_committed_file(tmp_path, fake_run, measure):
     assert [row.method for row in rows] == ["maskdime", "maskdime", "pgd"]
 
 
+def test_a_stored_run_replaces_committed_figures_of_other_numbers_of_images(
+    tmp_path, fake_run, measure
+):
+    old = [
+        measure("gt_iou", 0.1, images=256),
+        measure("mnac", 2.0, images=256),
+        measure("sanity_random", 0.75, images=32),
+        measure("gt_iou", 0.2, method="pgd", images=256),
+    ]
+    export(old, "synthfaces", tmp_path / "committed")
+    fake_run(tmp_path / "runs" / "one", metrics={"gt_iou": 0.5}, dataset="synthfaces", task="smile")
+    rows = gather("synthfaces", stored_runs(tmp_path / "runs")[0], 4, tmp_path / "committed")
+    assert {(row.method, row.metric, row.images): row.value for row in rows} == {
+        ("maskdime", "gt_iou", 4): 0.5,
+        ("maskdime", "sanity_random", 32): 0.75,
+        ("pgd", "gt_iou", 256): 0.2,
+    }
+
+
 def test_figures_of_the_papers_tables_fill_what_was_not_run(tmp_path, measure):
     tabulated = [
         measure("gt_iou", 0.1, images=256),
