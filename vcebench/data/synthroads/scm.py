@@ -66,8 +66,8 @@ def go(variables: Bools, wanted: Bools) -> Values:
     """The intervention that makes the label `wanted`, a bool array with shape (B,).
 
     Towards forward, every cause that says slow down is cleared. Towards slow down, the light of a
-    scene that says forward turns red: of the three interventions the one that changes the fewest
-    pixels; the other causes are left alone. Scenes whose label is `wanted` stay as they are.
+    scene that says forward turns red: of the three interventions the one that brings nothing new
+    into the picture; the other causes are left alone. Scenes whose label is `wanted` stay as they are.
     """
     state = equations.to_state(variables, NAMES)
     turns_red = ~wanted & forward(variables)
