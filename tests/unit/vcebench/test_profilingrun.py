@@ -104,8 +104,9 @@ def test_a_profiled_run_makes_the_same_files(
 def test_all_time_of_one_thread_is_some_phases(bundle: Bundle, tmp_path: Path) -> None:
     found = profile(*asked(), bundle, tmp_path / "run", threads=1)
     assert all(found.phases[name] > 0 for name in PHASES)
-    # One thread works, or the main one: never more than the wall time, and nearly all of it.
-    assert 0.8 * found.seconds < sum(found.phases.values()) <= found.seconds
+    # One thread works, or the main one: the wall time, nearly all of it and once. A thread that
+    # loses the processor while it hands over counts its wait, so a little may be counted twice.
+    assert 0.8 < sum(found.phases.values()) / found.seconds < 1.2
 
 
 def test_a_profile_is_made_once(bundle: Bundle, tmp_path: Path, monkeypatch: Any) -> None:
