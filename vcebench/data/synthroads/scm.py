@@ -67,7 +67,8 @@ def go(variables: Bools, wanted: Bools) -> Values:
 
     Towards forward, every cause that says slow down is cleared. Towards slow down, the light of a
     scene that says forward turns red: of the three interventions the one that brings nothing new
-    into the picture; the other causes are left alone. Scenes whose label is `wanted` stay as they are.
+    into the picture; the other causes are left alone. Scenes whose label is `wanted` stay as they
+    are.
     """
     state = equations.to_state(variables, NAMES)
     turns_red = ~wanted & forward(variables)
