@@ -12,9 +12,9 @@ from benchmarks.fullsize import full_size
 from benchmarks.machine import in_turn
 from benchmarks.reference import Found, Reference
 from benchmarks.setting import Scale, Setting, setting
-from vcebench.engines.local import LocalEngine
-from vcebench.images import dequantise
-from vcebench.ladder import Ladder, drive
+from vcebench.folders.images import dequantise
+from vcebench.running.engines.local import LocalEngine
+from vcebench.running.ladder import Ladder, drive
 
 TOLERANCE = 1e-4
 """Largest difference of an image in [-1, 1] at a short τ."""

@@ -13,14 +13,14 @@ from benchmarks.figures import Figure, ratio
 from benchmarks.machine import seconds
 from benchmarks.scripts import Scripts
 from benchmarks.setting import Scale
-from vcebench.config import PROTOCOL, build_config
 from vcebench.data.synthfaces.dataset import SynthFaces
-from vcebench.evaluation import Evaluation, evaluate
-from vcebench.images import Codec, dequantise
+from vcebench.evaluating.evaluation import Evaluation, evaluate
+from vcebench.folders.images import Codec, dequantise
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import Finished, open_store
 from vcebench.models.bundle import Bundle, load_bundle
-from vcebench.rows import Row
-from vcebench.runfolder import RunFolder
-from vcebench.store import Finished, open_store
+from vcebench.settings.config import PROTOCOL, build_config
 
 TOLERANCE = 1e-3
 """Largest relative difference between a metric of ours and of its script (float32 features)."""

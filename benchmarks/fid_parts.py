@@ -21,10 +21,10 @@ from tabulate import tabulate
 from torch import Tensor
 
 from vcebench.data.registry import open_dataset
-from vcebench.images import dequantise
+from vcebench.folders.images import dequantise
+from vcebench.folders.runfolder import RunFolder
 from vcebench.metrics import frechet, kid
 from vcebench.models.bundle import load_bundle
-from vcebench.runfolder import RunFolder
 
 CHUNK = 64
 CHANGED = 2  # grey levels; the protocol's true region

@@ -16,8 +16,8 @@ from benchmarks.figures import Figure
 from benchmarks.machine import Machine, in_turn, operations
 from benchmarks.overhead import gradient
 from benchmarks.setting import Scale, setting
-from vcebench.images import dequantise
-from vcebench.precision import in_precision
+from vcebench.folders.images import dequantise
+from vcebench.running.precision import in_precision
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from benchmarks.setting import Scale, Setting, setting
-from vcebench.assemble import worker_of
 from vcebench.data.base import Example, ImageSet, Task
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.densenet import DenseNetClassifier
 from vcebench.models.features import VGGFeatures
@@ -19,6 +18,7 @@ from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.normalise import Normalised
 from vcebench.models.published import PRIOR_FLAGS
 from vcebench.models.unet import UNet
+from vcebench.running.assemble import worker_of
 
 SIDE = 128
 SMILE = 31

@@ -22,11 +22,11 @@ from benchmarks.figures import Figure, ratio
 from benchmarks.fullsize import full_size
 from benchmarks.machine import in_turn, operations
 from benchmarks.setting import Scale, setting
-from vcebench.config import RunConfig
-from vcebench.images import dequantise
-from vcebench.progress import Progress
-from vcebench.runner import run
-from vcebench.worker import Worker
+from vcebench.folders.images import dequantise
+from vcebench.running.progress import Progress
+from vcebench.running.runner import run
+from vcebench.running.worker import Worker
+from vcebench.settings.config import RunConfig
 
 METHODS = {"maskdime": 60, "fastdime": 30, "dime": 7}
 """Method → τ. DiME needs τ(τ+1)/2 evaluations of the prior, so a shorter chain is as long."""

@@ -21,9 +21,9 @@ from benchmarks.figures import Figure, ratio
 from benchmarks.overhead import silent
 from benchmarks.reference import Reference
 from benchmarks.setting import Scale, setting
-from vcebench.memory import keep_freed_memory
-from vcebench.profiling import peak_memory
-from vcebench.runner import run
+from vcebench.running.cost import peak_memory
+from vcebench.running.memory import keep_freed_memory
+from vcebench.running.runner import run
 
 ROOT = Path(__file__).resolve().parents[1]
 

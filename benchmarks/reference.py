@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.setting import Setting
-from vcebench.images import dequantise, quantise
-from vcebench.methods.noise import KeyedNoise
+from vcebench.folders.images import dequantise, quantise
+from vcebench.methods.core.noise import KeyedNoise
 from vcebench.models.unet import AttentionBlock, ResBlock, UNet, timestep_embedding
 
 

@@ -20,10 +20,10 @@ from tabulate import tabulate
 
 from vcebench.data.registry import open_dataset
 from vcebench.data.synthroads import SynthRoads, scm
-from vcebench.images import dequantise
+from vcebench.folders.images import dequantise
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
 from vcebench.models.bundle import load_bundle
-from vcebench.rows import Row
-from vcebench.runfolder import RunFolder
 
 CHUNK = 64
 

@@ -29,15 +29,15 @@ from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vcebench.collection import DIVERSITY
 from vcebench.formats import Table
-from vcebench.measurements import read_csv
+from vcebench.jobs.plan import Planned, plan
 from vcebench.methods.registry import METHODS
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.published import PRIOR_FLAGS, without_memory
 from vcebench.models.unet import UNet
-from vcebench.plan import Planned, plan
-from vcebench.presets import preset
+from vcebench.results.collection import DIVERSITY
+from vcebench.results.measurements import read_csv
+from vcebench.settings.presets import preset
 from vcebench.weights.cards import Card, roles_of
 
 ROOT = Path(__file__).parents[1]

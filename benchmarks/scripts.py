@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from vcebench.data.registry import open_dataset
-from vcebench.images import dequantise
+from vcebench.folders.images import dequantise
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
 from vcebench.metrics import attributes, causal, distances, frechet, kid, similarity, verification
 from vcebench.metrics.cout import STEPS, area, block_size, change_map
 from vcebench.metrics.populations import populations
 from vcebench.metrics.registry import metric
 from vcebench.metrics.sfid import HALVINGS, halves
 from vcebench.models.bundle import Bundle
-from vcebench.rows import Row
-from vcebench.runfolder import RunFolder
 
 BATCH = 64
 Array = npt.NDArray[np.generic]
@@ -41,7 +41,7 @@ class Scripts:
 
     @torch.no_grad()
     def values(self) -> dict[str, float]:
-        """Metric id → value, as `vcebench.evaluation.evaluate` reports it."""
+        """Metric id → value, as `vcebench.evaluating.evaluation.evaluate` reports it."""
         found: dict[str, float] = {}
         for id in ("fr", "oracle_fr", "cout", "s3", "fs", "fva", "mnac"):
             found[id] = self._mean(id, getattr(self, f"_{id}")())

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vcebench.assemble import networks_of, worker_of
-from vcebench.config import RunConfig
 from vcebench.data.base import ImageSet
 from vcebench.models.bundle import Bundle
-from vcebench.request import Request, resolve
-from vcebench.runner import pending
-from vcebench.tries import Try
-from vcebench.worker import Worker
+from vcebench.running.assemble import networks_of, worker_of
+from vcebench.running.runner import pending
+from vcebench.running.tries import Try
+from vcebench.running.worker import Worker
+from vcebench.settings.config import RunConfig
+from vcebench.settings.request import Request, resolve
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from benchmarks.figures import Figure, ratio, skipped
 from benchmarks.machine import in_turn, seconds
 from benchmarks.overhead import silent
 from benchmarks.setting import Scale, setting
-from vcebench.evaluation import Evaluation, evaluate
-from vcebench.images import dequantise
+from vcebench.evaluating.evaluation import Evaluation, evaluate
+from vcebench.folders.images import dequantise
+from vcebench.folders.rows import Row
 from vcebench.metrics.registry import METRICS
-from vcebench.precision import in_precision
-from vcebench.rows import Row
-from vcebench.runner import run
+from vcebench.running.precision import in_precision
+from vcebench.running.runner import run
 
 UNMEASURED = ("time", "peak_memory", "nfe", "sigma_l")
 COMPILERS = ("g++", "clang++", "c++")

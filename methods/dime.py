@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vcebench.methods.prior import Posterior
-from vcebench.methods.sampler import Gradient, Method, State, setting
+from vcebench.methods.core.prior import Posterior
+from vcebench.methods.core.sampler import Gradient, Method, State, setting
 
 
 @dataclass(frozen=True)

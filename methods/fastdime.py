@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from vcebench.methods.guidance import Guidance
-from vcebench.methods.masks import blend, pixel_difference
-from vcebench.methods.noise import Noise
-from vcebench.methods.prior import Posterior, Prior
-from vcebench.methods.sampler import (
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.masks import blend, pixel_difference
+from vcebench.methods.core.noise import Noise
+from vcebench.methods.core.prior import Posterior, Prior
+from vcebench.methods.core.sampler import (
     Explanation,
     Gradient,
     Masks,

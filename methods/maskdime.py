@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vcebench.methods.errors import unknown
-from vcebench.methods.masks import blend, nested_top_k
-from vcebench.methods.prior import Posterior
-from vcebench.methods.sampler import Gradient, Masks, Method, State, setting
+from vcebench.methods.core.errors import unknown
+from vcebench.methods.core.masks import blend, nested_top_k
+from vcebench.methods.core.prior import Posterior
+from vcebench.methods.core.sampler import Gradient, Masks, Method, State, setting
 
 
 def channel_mean(gradient: Tensor) -> Tensor:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vcebench.methods.errors import unknown
-from vcebench.methods.guidance import Guidance
-from vcebench.methods.noise import Noise
-from vcebench.methods.prior import Prior
-from vcebench.methods.sampler import Explanation, Gradient, Method, State, Trace, setting
+from vcebench.methods.core.errors import unknown
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.noise import Noise
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.sampler import Explanation, Gradient, Method, State, Trace, setting
 
 NORMS = ("linf", "l2")
 

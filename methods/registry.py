@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vcebench.methods.core.errors import MethodError, unknown
+from vcebench.methods.core.sampler import Method
 from vcebench.methods.dime import (
     DiME,
     DiMEDirect,
@@ -17,11 +19,9 @@ from vcebench.methods.dime import (
     DiMENaive,
     DiMEUnconditional,
 )
-from vcebench.methods.errors import MethodError, unknown
 from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
 from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
 from vcebench.methods.pgd import PGD
-from vcebench.methods.sampler import Method
 
 _DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
 _FASTDIME = (

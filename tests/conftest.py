@@ -13,17 +13,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from vcebench.config import PROTOCOL, build_config
 from vcebench.data.base import Example, Truth
 from vcebench.data.synthfaces.dataset import SynthFaces
-from vcebench.evaluation import Evaluation
-from vcebench.images import Codec, dequantise, encode_masks
+from vcebench.evaluating.evaluation import Evaluation
+from vcebench.evaluating.summary import save
+from vcebench.folders.images import Codec, dequantise, encode_masks
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import Finished, open_store
 from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measured, missing, summarise
-from vcebench.rows import Row
-from vcebench.runfolder import RunFolder
-from vcebench.store import Finished, open_store
-from vcebench.summary import save
+from vcebench.settings.config import PROTOCOL, build_config
 
 # Made-up methods: how much of the true edit they do, how much else they change, with masks or not.
 FAKES = {

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vcebench.assemble import check_finite, check_tau, guide_of
-from vcebench.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
-from vcebench.engines.local import LocalEngine
 from vcebench.errors import UserError, one_line, user_errors
-from vcebench.images import dequantise, quantise
-from vcebench.ladder import Final, Ladder, drive
-from vcebench.methods.prior import Prior
+from vcebench.folders.images import dequantise, quantise
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
-from vcebench.methods.schedule import Schedule, linear_schedule
 from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
 from vcebench.models.diffusers_prior import DiffusersPrior
-from vcebench.networks import common_device, evaluation_mode
-from vcebench.precision import in_precision, precision_flags
-from vcebench.tries import Item
-from vcebench.worker import Worker
+from vcebench.models.networks import common_device, evaluation_mode
+from vcebench.running.assemble import check_finite, check_tau, guide_of
+from vcebench.running.engines.local import LocalEngine
+from vcebench.running.ladder import Final, Ladder, drive
+from vcebench.running.precision import in_precision, precision_flags
+from vcebench.running.tries import Item
+from vcebench.running.worker import Worker
+from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
     else:
         raise UserError(
             "the prior has no schedule; give (network, schedule), e.g. with "
-            "vcebench.methods.schedule.linear_schedule(1000, 200)"
+            "vcebench.methods.core.schedule.linear_schedule(1000, 200)"
         )
     return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
 

@@ -32,7 +32,7 @@ from vcebench.commands import (
     weights,
 )
 from vcebench.errors import StoppedError, UserError, one_line
-from vcebench.memory import keep_freed_memory
+from vcebench.running.memory import keep_freed_memory
 
 USAGE = 2
 INTERRUPTED = 130

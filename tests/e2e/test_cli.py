@@ -20,11 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vcebench.cli import main
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import open_store
 from vcebench.methods.registry import METHODS
 from vcebench.metrics.registry import METRICS
 from vcebench.models import bundle
-from vcebench.runfolder import RunFolder
-from vcebench.store import open_store
 
 RUN = ("run", "--method", "maskdime", "--dataset", "digits")
 SHORT = (*RUN, "--tau", "6", "--batch-size", "4")

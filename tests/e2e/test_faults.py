@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from vcebench.cli import main
-from vcebench.runfolder import RunFolder
+from vcebench.folders.runfolder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,9 @@ LIMIT = 6
 KILLS = 20
 
 CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["vcebench.cli", "vcebench.session", "vcebench.shards"])
+CHILDREN.set_forkserver_preload(
+    ["vcebench.cli", "vcebench.jobs.session", "vcebench.running.shards"]
+)
 
 
 def command(folder: Path) -> list[str]:

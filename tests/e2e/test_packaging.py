@@ -61,5 +61,5 @@ def test_sdist_carries_the_rooms(source, tmp_path):
     (path,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
-    assert {"methods/sampler.py", "metrics/registry.py", "vcebench/__init__.py"} <= names
+    assert {"methods/core/sampler.py", "metrics/registry.py", "vcebench/__init__.py"} <= names
     assert "vcebench/assets/digits/prior.safetensors" in names

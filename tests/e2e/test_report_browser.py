@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vcebench.report.build import build_report
+from vcebench.showing.report.build import build_report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -467,7 +467,7 @@ def test_side_by_side_fits_a_phone(site):
 def test_planted_markup_stays_text(browser, fixture_run, tmp_path, monkeypatch):
     ids = [MARKUP, "<\u2215script><script>window.planted=1<\u2215script>"]
     names = {0: MARKUP, 1: "</script><script>window.planted=1</script>"}
-    monkeypatch.setattr("vcebench.report.gallery.class_names", lambda subject: names)
+    monkeypatch.setattr("vcebench.showing.report.gallery.class_names", lambda subject: names)
     run = fixture_run(
         ids=ids,
         trace=1,

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from vcebench import runner
-from vcebench.assemble import networks_of
 from vcebench.cli import main
-from vcebench.config import RunConfig
-from vcebench.engines.ray import Ray, RayEngine
 from vcebench.errors import UserError
-from vcebench.request import Request, resolve
-from vcebench.runfolder import RunFolder
-from vcebench.worker import Worker
+from vcebench.folders.runfolder import RunFolder
+from vcebench.running import runner
+from vcebench.running.assemble import networks_of
+from vcebench.running.engines.ray import Ray, RayEngine
+from vcebench.running.worker import Worker
+from vcebench.settings.config import RunConfig
+from vcebench.settings.request import Request, resolve
 
 SHORT = ("--method", "maskdime", "--dataset", "digits", "--tau", "2", "--batch-size", "2")
 LIMITED = (*SHORT, "--limit", "6")

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.unet import UNet, UNetConfig
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 
 SCHEDULES = {
     "linear_500_200": (500, 200),

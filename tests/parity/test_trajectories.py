@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vcebench.methods import registry
+from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.fastdime import FastDiME, GivenMask
-from vcebench.methods.guidance import Guidance
 from vcebench.methods.release import SigmaClip, per_channel
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
@@ -165,7 +165,7 @@ def test_gradients_at_the_probe(name, golden_run, golden_classifier, golden_perc
     ).bind(run["x"], run["target"])
     divisor = 1.0
     if settings.get("scale_grads", True):
-        from vcebench.methods.schedule import linear_schedule
+        from vcebench.methods.core.schedule import linear_schedule
 
         divisor = linear_schedule(500, 200).sqrt_alpha_bar(run.counts["probe_t_index"])
     class_gradient = guidance.class_gradient(run["probe_x_t"])

@@ -3,12 +3,12 @@
 import pytest
 from PIL import Image
 
-from vcebench.config import build_config
 from vcebench.data.files import BadImageError, Geometry, read_picture
 from vcebench.data.folder import list_csv, list_folder, safe_name
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError
-from vcebench.runner import pending
+from vcebench.running.runner import pending
+from vcebench.settings.config import build_config
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
-from vcebench.custom import PriorPart
 from vcebench.errors import UserError
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.own import load_prior
 from vcebench.models.unet import UNet
+from vcebench.settings.custom import PriorPart
 
 diffusers = pytest.importorskip("diffusers")
 

@@ -11,10 +11,10 @@ from torch import nn
 from torchvision.models import get_model
 
 from vcebench.cli import main
-from vcebench.custom import read_custom
 from vcebench.errors import UserError
 from vcebench.models.own import load_classifier, load_prior
-from vcebench.models.shipped import NetworkFileError
+from vcebench.settings.custom import read_custom
+from vcebench.weights.shipped import NetworkFileError
 
 MODEL = """
 import torch

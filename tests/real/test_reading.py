@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vcebench.models.shipped import NetworkFileError
 from vcebench.weights.cards import CARDS
 from vcebench.weights.reading import read_state
+from vcebench.weights.shipped import NetworkFileError
 
 VGG = CARDS["vgg19"]
 FACES = CARDS["vggface2"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vcebench.models.shipped import NetworkFileError, sha256
 from vcebench.weights.cards import CARDS, Card
+from vcebench.weights.shipped import NetworkFileError, sha256
 from vcebench.weights.store import import_file, locate, verify, weights_root
 
 FACES = CARDS["vggface2"]

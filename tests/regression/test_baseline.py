@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vcebench.baseline import CONDITIONS, deviations, measure, pinned
+from vcebench.jobs.baseline import CONDITIONS, deviations, measure, pinned
 
 FOLDER = Path(__file__).parents[2] / "results" / "baseline"
 

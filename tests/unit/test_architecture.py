@@ -45,7 +45,7 @@ def test_rooms_import_neither_the_harness_nor_each_other(folder):
 @pytest.mark.parametrize(
     "source",
     [
-        "import vcebench.runner",
+        "import vcebench.running.runner",
         "from vcebench.metrics import cout",
         "from vcebench import store",
         "def f():\n    from vcebench.models.unet import UNet",
@@ -57,4 +57,4 @@ def test_the_check_sees_a_forbidden_import(source):
 
 
 def test_the_check_allows_the_room_itself():
-    assert not offences("from vcebench.methods.masks import blend", "vcebench.methods")
+    assert not offences("from vcebench.methods.core.masks import blend", "vcebench.methods")

@@ -20,7 +20,7 @@ DEFAULT = Path("results/baseline")
 @app.command()
 def check(folder: Folder = DEFAULT) -> None:
     """Measure the pinned runs anew and compare; exit code 1 if one left its tolerance."""
-    from vcebench.baseline import CONDITIONS, deviations, measure, pinned
+    from vcebench.jobs.baseline import CONDITIONS, deviations, measure, pinned
 
     found = []
     with tempfile.TemporaryDirectory() as runs:
@@ -38,9 +38,9 @@ def check(folder: Folder = DEFAULT) -> None:
 @app.command()
 def update(folder: Folder = DEFAULT, form: Format = Form.github) -> None:
     """Measure the pinned runs, rewrite their files, and print the difference."""
-    from vcebench.baseline import CONDITIONS
-    from vcebench.baseline import update as renew
     from vcebench.formats import Table
+    from vcebench.jobs.baseline import CONDITIONS
+    from vcebench.jobs.baseline import update as renew
 
     rows: list[Mapping[str, Any]] = []
     with tempfile.TemporaryDirectory() as runs:

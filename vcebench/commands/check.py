@@ -31,9 +31,9 @@ def check(
     """
     from dataclasses import asdict
 
-    from vcebench.checking import check as look
     from vcebench.errors import user_errors
     from vcebench.formats import Table
+    from vcebench.jobs.checking import check as look
     from vcebench.weights.store import weights_root
 
     with user_errors():

@@ -12,7 +12,7 @@ import typer
 from vcebench.commands.options import Form, Format, say
 
 if TYPE_CHECKING:
-    from vcebench.claims import Verdict
+    from vcebench.results.claims import Verdict
 
 
 def claims(
@@ -38,14 +38,14 @@ def claims(
 
       vcebench claims --published --format csv
     """
-    from vcebench.claims import on_measurements, on_print
-    from vcebench.collection import all_measured
     from vcebench.errors import UserError
     from vcebench.formats import Table
-    from vcebench.measurements import stored_runs
-    from vcebench.published import DATASET_NAMES
-    from vcebench.published import claims as every_claim
-    from vcebench.tables.layouts import STAND_INS
+    from vcebench.results.claims import on_measurements, on_print
+    from vcebench.results.collection import all_measured
+    from vcebench.results.measurements import stored_runs
+    from vcebench.results.published import DATASET_NAMES
+    from vcebench.results.published import claims as every_claim
+    from vcebench.results.tables.layouts import STAND_INS
 
     lines: list[str] = []
     if published:
@@ -115,7 +115,7 @@ def _nearest(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _caveats(verdicts: Sequence[Verdict]) -> list[str]:
-    from vcebench.tables.layouts import STAND_INS
+    from vcebench.results.tables.layouts import STAND_INS
 
     names = {v.on.dataset for v in verdicts if v.state != "not measured"} & STAND_INS.keys()
     return [

@@ -24,8 +24,8 @@ def compare(
 
       vcebench compare RUN_A RUN_B --format csv
     """
-    from vcebench.compare import compare as compare_runs
     from vcebench.formats import Table, number
+    from vcebench.jobs.compare import compare as compare_runs
     from vcebench.metrics.registry import METRICS
 
     found = compare_runs(first, second, threads)

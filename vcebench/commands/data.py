@@ -111,14 +111,14 @@ def show(
       vcebench show synthfaces --prior --output samples.png
     """
     from vcebench.errors import user_errors
-    from vcebench.images import write_atomic
-    from vcebench.pictures import png_bytes
-    from vcebench.sheets import sheet_of
-    from vcebench.store import writing
+    from vcebench.folders.images import write_atomic
+    from vcebench.folders.store import writing
+    from vcebench.showing.pictures import png_bytes
+    from vcebench.showing.sheets import sheet_of
 
     with user_errors():
         if prior:
-            from vcebench.samples import prior_sheet
+            from vcebench.showing.samples import prior_sheet
 
             picture = prior_sheet(dataset, split)
         else:

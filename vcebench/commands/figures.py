@@ -15,7 +15,7 @@ from vcebench.errors import UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vcebench.runfolder import RunFolder
+    from vcebench.folders.runfolder import RunFolder
 
 
 class FileForm(StrEnum):
@@ -52,9 +52,9 @@ def figures(
 
       vcebench figures --dataset synthfaces --format pdf
     """
-    from vcebench.figures import encode
-    from vcebench.images import write_atomic
-    from vcebench.store import writing
+    from vcebench.folders.images import write_atomic
+    from vcebench.folders.store import writing
+    from vcebench.showing.figures import encode
 
     drawn = 0
     plans = _of_runs(folders, image) if folders else {}
@@ -77,9 +77,9 @@ def figures(
 
 
 def _of_runs(paths: list[Path], image: str | None) -> dict[str, Callable[[], Figure]]:
-    from vcebench import figuredata, figures
-    from vcebench.assemble import networks_of
-    from vcebench.runfolder import RunFolder
+    from vcebench.folders.runfolder import RunFolder
+    from vcebench.running.assemble import networks_of
+    from vcebench.showing import figuredata, figures
 
     folders = [RunFolder.existing(path) for path in paths]
     _check_same_task(folders)
@@ -117,10 +117,10 @@ def _check_same_task(folders: list[RunFolder]) -> None:
 
 
 def _efficiency(dataset: str | None, runs: Path) -> Figure:
-    from vcebench import figuredata, figures
-    from vcebench.collection import all_measured
-    from vcebench.measurements import stored_runs
-    from vcebench.plan import table_on
+    from vcebench.jobs.plan import table_on
+    from vcebench.results.collection import all_measured
+    from vcebench.results.measurements import stored_runs
+    from vcebench.showing import figuredata, figures
 
     if dataset is None:
         title = "As printed by MaskDiME: CelebA, smile; time and memory of 1,000 images"

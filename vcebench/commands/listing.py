@@ -87,7 +87,7 @@ def _metrics() -> Iterable[dict[str, Any]]:
 
 
 def _presets() -> Iterable[dict[str, Any]]:
-    from vcebench.presets import rows
+    from vcebench.settings.presets import rows
 
     return rows()
 

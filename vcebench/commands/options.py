@@ -12,7 +12,7 @@ import typer
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
-    from vcebench.engines import Launcher
+    from vcebench.running.engines import Launcher
 
 
 class Form(StrEnum):
@@ -119,13 +119,13 @@ def launcher(
 ) -> Launcher:
     """Who starts the engine. Raises `UserError` if it is not installed, before anything is done."""
     if engine is EngineName.ray:
-        from vcebench.engines.ray import Ray, import_ray
+        from vcebench.running.engines.ray import Ray, import_ray
 
         import_ray()
         return Ray(workers, address)
     if workers is not None or address is not None:
         raise UserError("--workers and --address go with --engine ray")
-    from vcebench.engines.local import Local
+    from vcebench.running.engines.local import Local
 
     return Local(threads)
 

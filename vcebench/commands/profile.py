@@ -45,8 +45,8 @@ def profile(
       vcebench profile --dataset synthfaces && vcebench table 7 --dataset synthfaces
     """
     from vcebench.formats import Table
-    from vcebench.profilingrun import profiled, table_profiles
-    from vcebench.request import Request, resolve
+    from vcebench.jobs.profile import profiled, table_profiles
+    from vcebench.settings.request import Request, resolve
 
     if method is None:
         found = table_profiles(dataset, limit, runs, _execute, threads, data_root)

@@ -29,7 +29,7 @@ def report(
     from rich.console import Console
     from rich.progress import Progress
 
-    from vcebench.report.build import build_report
+    from vcebench.showing.report.build import build_report
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("images", total=None)

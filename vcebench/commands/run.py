@@ -31,10 +31,10 @@ from vcebench.commands.options import (
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
-    from vcebench.config import RunConfig
     from vcebench.data.base import ImageSet
-    from vcebench.engines import Launcher
-    from vcebench.session import Result
+    from vcebench.jobs.session import Result
+    from vcebench.running.engines import Launcher
+    from vcebench.settings.config import RunConfig
 
 _METHOD = "Settings of the method"
 _LOSS = "Guidance"
@@ -168,9 +168,9 @@ def run(
 
       vcebench run --method maskdime --dataset synthfaces --shard 0/8
     """
-    from vcebench.request import Request, resolve, with_custom
-    from vcebench.session import run_seeds
-    from vcebench.shards import parse_shard
+    from vcebench.jobs.session import run_seeds
+    from vcebench.running.shards import parse_shard
+    from vcebench.settings.request import Request, resolve, with_custom
 
     launch = launcher(engine, workers, address, threads)
     own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
@@ -234,9 +234,9 @@ def evaluate(
 
       vcebench evaluate RUN --limit 32 --format csv
     """
-    from vcebench.custom import read_custom
-    from vcebench.request import resolve_device
-    from vcebench.session import measure_again
+    from vcebench.jobs.session import measure_again
+    from vcebench.settings.custom import read_custom
+    from vcebench.settings.request import resolve_device
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
@@ -245,9 +245,9 @@ def evaluate(
 
 def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:
     """The networks to fetch as well, if it was a published set's images that were not there."""
-    from vcebench.checking import check as look
     from vcebench.data.registry import DATASETS
     from vcebench.errors import one_line
+    from vcebench.jobs.checking import check as look
     from vcebench.weights.store import weights_root
 
     if dataset not in DATASETS or DATASETS[dataset].embedded:
@@ -269,8 +269,8 @@ def _shard(
     launch: Launcher,
 ) -> Path:
     """Make a shard; returns its folder."""
-    from vcebench.session import RUNS
-    from vcebench.shards import run_shard, undivided_folder
+    from vcebench.jobs.session import RUNS
+    from vcebench.running.shards import run_shard, undivided_folder
 
     whole = output or RUNS / config.folder_name(seeds)
     folder = run_shard(config, images, seeds, whole, threads, data_root=data_root, launch=launch)
@@ -288,10 +288,10 @@ def _print_plan(
     form: Form,
 ) -> None:
     """Plan and estimate on stdout; nothing is written."""
-    from vcebench.assemble import networks_of
-    from vcebench.dryrun import plan_rows
     from vcebench.formats import Table
-    from vcebench.session import RUNS
+    from vcebench.jobs.session import RUNS
+    from vcebench.running.assemble import networks_of
+    from vcebench.running.dryrun import plan_rows
 
     say("a few steps of the first images, to estimate …")
     where = output or RUNS / config.folder_name(seeds)
@@ -301,8 +301,8 @@ def _print_plan(
 
 def print_results(results: list[Result], form: Form) -> None:
     """Result on stdout, everything else on stderr."""
-    from vcebench.session import CONTACT_SHEET
-    from vcebench.summary import remarks, render
+    from vcebench.evaluating.summary import remarks, render
+    from vcebench.jobs.session import CONTACT_SHEET
 
     for line in dict.fromkeys(line for r in results for line in remarks(r.evaluation)):
         say(line)

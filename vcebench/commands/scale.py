@@ -46,10 +46,10 @@ def merge(
       vcebench merge runs/smile-shard-*-of-8 -o runs/smile --format json > row.json
     """
     from vcebench.commands.run import print_results
-    from vcebench.custom import read_custom
-    from vcebench.merging import merge as join
-    from vcebench.request import resolve_device
-    from vcebench.session import measure_again
+    from vcebench.jobs.merging import merge as join
+    from vcebench.jobs.session import measure_again
+    from vcebench.settings.custom import read_custom
+    from vcebench.settings.request import resolve_device
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
@@ -104,7 +104,7 @@ def submit(
 
       vcebench submit --array 2 --local --wait -o runs/try -- --method maskdime --dataset digits
     """
-    from vcebench.submission import Resources, check, submit_array, wait_for
+    from vcebench.jobs.submission import Resources, check, submit_array, wait_for
 
     check(arguments)
     jobs = submit_array(

@@ -39,13 +39,13 @@ def sweep(
 
       vcebench sweep --table 4 --dataset synthfaces --limit 256 --export results/embedded
     """
-    from vcebench.collection import TABLES
     from vcebench.formats import Table
-    from vcebench.measurements import stored_runs
-    from vcebench.plan import existing, plan
-    from vcebench.sweep import Outcome, evaluate_first
-    from vcebench.sweep import export as write
-    from vcebench.sweep import sweep as make
+    from vcebench.jobs.plan import existing, plan
+    from vcebench.jobs.sweep import Outcome, evaluate_first
+    from vcebench.jobs.sweep import export as write
+    from vcebench.jobs.sweep import sweep as make
+    from vcebench.results.collection import TABLES
+    from vcebench.results.measurements import stored_runs
 
     if table not in TABLES:
         raise UserError(f"unknown table {table!r}; use {', '.join(TABLES)}")

@@ -56,7 +56,7 @@ def table(
 
       vcebench table 1 --source rcsb --format latex > table.tex
     """
-    from vcebench.tables.layouts import DATA_TABLE
+    from vcebench.results.tables.layouts import DATA_TABLE
 
     if number == DATA_TABLE and source is Source.maskdime:
         _data_table(dataset, form)
@@ -65,7 +65,7 @@ def table(
 
 
 def _data_table(dataset: str | None, form: TableForm) -> None:
-    from vcebench.tables.datasets import TITLE, data_table, data_text
+    from vcebench.results.tables.datasets import TITLE, data_table, data_text
 
     with_notes = form in (TableForm.github, TableForm.html)
     shown = data_table(dataset)
@@ -78,11 +78,11 @@ def _data_table(dataset: str | None, form: TableForm) -> None:
 def _figures(
     number: str, dataset: str | None, source: Source, runs: Path, intervals: bool, form: TableForm
 ) -> None:
-    from vcebench.collection import collect
-    from vcebench.plan import commands_that_fill, tasks_of
-    from vcebench.tables.build import build
-    from vcebench.tables.layouts import layout, on_dataset
-    from vcebench.tables.render import WITH_NOTES, render
+    from vcebench.jobs.plan import commands_that_fill, tasks_of
+    from vcebench.results.collection import collect
+    from vcebench.results.tables.build import build
+    from vcebench.results.tables.layouts import layout, on_dataset
+    from vcebench.results.tables.render import WITH_NOTES, render
 
     original = layout(number, source.value)
     shown = on_dataset(original, dataset, tasks_of(dataset)) if dataset else original

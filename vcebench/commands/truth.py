@@ -11,7 +11,7 @@ from vcebench.commands.options import Form, Format, Threads, say
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
-    from vcebench.plan import Planned
+    from vcebench.jobs.plan import Planned
 
 Runs = Annotated[Path, typer.Option(help="folder of the run folders")]
 DryRun = Annotated[bool, typer.Option(help="only say what would be run")]
@@ -53,11 +53,11 @@ def truth(
 
       vcebench truth --only-stored --format csv
     """
-    from vcebench import truth as study
     from vcebench.formats import Table, check_format
-    from vcebench.measurements import COLUMNS, stored_runs
-    from vcebench.truthsheet import write_pictures
-    from vcebench.truthtable import agreement_table, table
+    from vcebench.jobs import truth as study
+    from vcebench.jobs.truthsheet import write_pictures
+    from vcebench.jobs.truthtable import agreement_table, table
+    from vcebench.results.measurements import COLUMNS, stored_runs
 
     planned = study.truth_plan(dataset, limit)
     if dry_run:
@@ -111,8 +111,8 @@ def sanity(
       vcebench sanity --method pgd --limit 16 --format csv
     """
     from vcebench.formats import Table
-    from vcebench.measurements import stored_runs
-    from vcebench.sanity import comparisons, rows_of, sanity_plan
+    from vcebench.jobs.sanity import comparisons, rows_of, sanity_plan
+    from vcebench.results.measurements import stored_runs
 
     plans = [sanity_plan(name, dataset, task, limit) for name in method]
     planned = [wanted for plan in plans for wanted in plan]
@@ -129,7 +129,7 @@ def sanity(
 
 def _make(planned: list[Planned], runs: Path, threads: int | None) -> list[Planned]:
     """Run what is missing; returns what failed."""
-    from vcebench.sweep import sweep
+    from vcebench.jobs.sweep import sweep
 
     outcomes = sweep(planned, runs, threads, say)
     return [one.planned for one in outcomes if one.state == "failed"]
@@ -137,8 +137,8 @@ def _make(planned: list[Planned], runs: Path, threads: int | None) -> list[Plann
 
 def _print_states(planned: list[Planned], runs: Path, form: Form) -> None:
     from vcebench.formats import Table
-    from vcebench.measurements import stored_runs
-    from vcebench.plan import existing
+    from vcebench.jobs.plan import existing
+    from vcebench.results.measurements import stored_runs
 
     stored, remarks = stored_runs(runs)
     for line in remarks:

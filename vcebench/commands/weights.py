@@ -36,9 +36,9 @@ def weights(
     """
     if context.invoked_subcommand is not None:
         return
-    from vcebench.checking import weight_rows
     from vcebench.errors import user_errors
     from vcebench.formats import Table
+    from vcebench.jobs.checking import weight_rows
     from vcebench.weights.cards import roles_of
     from vcebench.weights.store import weights_root
 

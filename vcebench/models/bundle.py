@@ -12,16 +12,16 @@ from torch import nn
 
 from vcebench.data.base import Task
 from vcebench.data.registry import dataset_entry
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import Schedule, linear_schedule
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.classifier import (
     BinaryClassifier,
     NoneOfClassifier,
     PairClassifier,
     TargetClassifier,
 )
-from vcebench.models.shipped import NetworkFileError, load_network, sha256
 from vcebench.models.small import FeatureView, ResidualEncoder, SmoothClassifier
+from vcebench.weights.shipped import NetworkFileError, load_network, sha256
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 

@@ -14,20 +14,20 @@ import torch
 import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from vcebench.custom import ClassifierPart, CustomTask, PriorPart
 from vcebench.errors import UserError, one_line
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
 from vcebench.models.diffusers_prior import load_diffusers
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.normalise import Normalised
 from vcebench.models.published import fill, load_published
-from vcebench.models.shipped import NetworkFileError, load_network
 from vcebench.models.unet import UNet
+from vcebench.settings.custom import ClassifierPart, CustomTask, PriorPart
 from vcebench.weights.cards import CARDS
 from vcebench.weights.reading import read_tensors
+from vcebench.weights.shipped import NetworkFileError, load_network
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
 METRIC_ROLES = {"representation": "inception", "semantic": "simsiam", "lpips": "lpips"}

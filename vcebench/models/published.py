@@ -22,10 +22,10 @@ from vcebench.models.features import (
 )
 from vcebench.models.guided_diffusion import Flag, config_from_flags
 from vcebench.models.normalise import Normalised
-from vcebench.models.shipped import NetworkFileError
 from vcebench.models.unet import UNet
 from vcebench.weights.cards import Card
 from vcebench.weights.reading import read_state
+from vcebench.weights.shipped import NetworkFileError
 
 _ADM: dict[str, Flag] = {
     "learn_sigma": True,

@@ -11,14 +11,14 @@ from torch import nn
 
 from vcebench.data.base import Task
 from vcebench.data.celeba_attributes import ATTRIBUTES
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import Schedule, linear_schedule
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import BinaryClassifier, PairClassifier, TargetClassifier
 from vcebench.models.published import load_published
-from vcebench.models.shipped import NetworkFileError
-from vcebench.presets import preset
+from vcebench.settings.presets import preset
 from vcebench.weights.cards import RUN_ROLES, Card, roles_of
+from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
 # CelebA-HQ's decision model has three of CelebA's attributes; BDD's has four actions, the first

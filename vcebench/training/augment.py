@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vcebench.images import dequantise
+from vcebench.folders.images import dequantise
 
 
 def draw(images: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

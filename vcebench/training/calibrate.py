@@ -24,15 +24,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vcebench.config import LADDER
 from vcebench.data.registry import open_dataset
-from vcebench.images import dequantise, quantise
+from vcebench.folders.images import dequantise, quantise
 from vcebench.methods import registry
-from vcebench.methods.guidance import Guidance
-from vcebench.methods.noise import KeyedNoise
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.noise import KeyedNoise
 from vcebench.models.bundle import FILES, Bundle, load_bundle
-from vcebench.models.shipped import update_card
-from vcebench.presets import preset
+from vcebench.settings.config import LADDER
+from vcebench.settings.presets import preset
+from vcebench.weights.shipped import update_card
 
 GRID = tuple(2.0**k for k in range(-5, 4))
 PERCEPTUAL_SHARE = 0.1

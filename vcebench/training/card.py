@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vcebench.models.shipped import load_network, sha256
+from vcebench.weights.shipped import load_network, sha256
 
 SAMPLES = "prior.png"
 NO_FLOORS: Mapping[str, Mapping[str, float]] = {}

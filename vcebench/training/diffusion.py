@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vcebench.methods.schedule import Schedule, linear_schedule
+from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.training.half import half
 
 

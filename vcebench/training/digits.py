@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.data.digits import CLASSES, arrays
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.training import augment
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vcebench.custom import task_of
 from vcebench.data.files import Geometry
 from vcebench.data.folder import folder_set, list_folder
 from vcebench.data.listed import ListedSet
 from vcebench.errors import UserError
-from vcebench.images import dequantise
+from vcebench.folders.images import dequantise
+from vcebench.settings.custom import task_of
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, train_part

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.training import augment
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.half import half

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.methods.schedule import Schedule
+from vcebench.methods.core.schedule import Schedule
 from vcebench.training import augment
 from vcebench.training.augment import to_network
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vcebench.models.shipped import NetworkFileError
+from vcebench.weights.shipped import NetworkFileError
 
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 

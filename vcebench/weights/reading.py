@@ -17,9 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vcebench.models.shipped import NetworkFileError
 from vcebench.weights.cards import Card
 from vcebench.weights.pickles import read_arrays
+from vcebench.weights.shipped import NetworkFileError
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _SHOWN = 3

@@ -17,10 +17,10 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from vcebench.images import write_atomic
-from vcebench.models.shipped import NetworkFileError, sha256
+from vcebench.folders.images import write_atomic
 from vcebench.weights.cards import Card
 from vcebench.weights.reading import read_state
+from vcebench.weights.shipped import NetworkFileError, sha256
 
 CHECKSUMS = "checksums.json"
 ENVIRONMENT = "VCEBENCH_WEIGHTS"

@@ -15,8 +15,8 @@ from benchmarks.figures import Figure, ratio, skipped, table
 from benchmarks.machine import in_turn, operations
 from benchmarks.scripts import Scripts
 from benchmarks.setting import QUICK, setting
-from vcebench.evaluation import evaluate
-from vcebench.images import dequantise
+from vcebench.evaluating.evaluation import evaluate
+from vcebench.folders.images import dequantise
 from vcebench.models.bundle import load_bundle
 
 

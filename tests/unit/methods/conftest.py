@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vcebench.methods.guidance import Guidance
-from vcebench.methods.noise import KeyedNoise
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.noise import KeyedNoise
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 
 
 class TinyNetwork(nn.Module):

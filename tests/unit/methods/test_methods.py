@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from vcebench.methods import registry
-from vcebench.methods.errors import MethodError
-from vcebench.methods.guidance import Guidance, clamp
-from vcebench.methods.noise import KeyedNoise
+from vcebench.methods.core.errors import MethodError
+from vcebench.methods.core.guidance import Guidance, clamp
+from vcebench.methods.core.noise import KeyedNoise
 
 TAU = 6
 COST = {

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from vcebench.methods import registry
-from vcebench.methods.errors import MethodError
-from vcebench.methods.guidance import Guidance
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.errors import MethodError
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 
 EPSILON = 0.02
 

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vcebench import runner, session
-from vcebench.methods.prior import Prior
-from vcebench.methods.schedule import linear_schedule
+from vcebench.folders.runfolder import RunFolder
+from vcebench.jobs import session
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import PairClassifier
 from vcebench.models.unet import UNet, UNetConfig
-from vcebench.request import Request, resolve
-from vcebench.runfolder import RunFolder
+from vcebench.running import runner
+from vcebench.settings.request import Request, resolve
 
 
 class Ink(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import vcebench
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.bundle import Bundle
 
 IMAGES = torch.randint(0, 256, (5, 3, 32, 32), generator=torch.Generator().manual_seed(1)).to(

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from vcebench import store
 from vcebench.errors import UserError
-from vcebench.evaluation import evaluate
+from vcebench.evaluating.evaluation import evaluate
+from vcebench.folders import store
+from vcebench.folders.runfolder import RunFolder
 from vcebench.models.bundle import Bundle
-from vcebench.runfolder import RunFolder
 
 Run = Callable[..., RunFolder]
 ASKED: dict[str, Any] = {"limit": 4, "batch_size": 2}

@@ -22,18 +22,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from vcebench.config import PROTOCOL, build_config
-from vcebench.custom import read_custom
 from vcebench.data.celeba import read_attributes, read_partition
 from vcebench.data.celeba_attributes import ATTRIBUTES
 from vcebench.data.files import Geometry, read_picture
 from vcebench.data.folder import list_csv
 from vcebench.errors import UserError, user_errors
-from vcebench.images import Codec
-from vcebench.measurements import Measurement, read_csv, read_run, to_csv
-from vcebench.rows import Row
-from vcebench.runfolder import RunFolder
-from vcebench.store import Finished, open_store
+from vcebench.folders.images import Codec
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import Finished, open_store
+from vcebench.results.measurements import Measurement, read_csv, read_run, to_csv
+from vcebench.settings.config import PROTOCOL, build_config
+from vcebench.settings.custom import read_custom
 from vcebench.weights.reading import load_file_safely, read_tensors
 
 Edit = tuple[str, float, bytes]

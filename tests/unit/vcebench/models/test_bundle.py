@@ -8,8 +8,8 @@ from vcebench.data.registry import UnknownNameError
 from vcebench.data.synthroads import scm
 from vcebench.models.bundle import ASSETS, load_bundle
 from vcebench.models.classifier import NoneOfClassifier, PairClassifier
-from vcebench.models.shipped import NetworkFileError, read_card, sha256
 from vcebench.training.supervised import accuracy
+from vcebench.weights.shipped import NetworkFileError, read_card, sha256
 
 DIGITS = ASSETS / "digits"
 

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from vcebench.config import PROTOCOL
-from vcebench.measurements import Measurement
+from vcebench.folders.rows import Row, to_table
 from vcebench.metrics.registry import METRICS
-from vcebench.request import Request, resolve
-from vcebench.rows import Row, to_table
+from vcebench.results.measurements import Measurement
+from vcebench.settings.config import PROTOCOL
+from vcebench.settings.request import Request, resolve
 
 FAKE = "made up for a test"
 

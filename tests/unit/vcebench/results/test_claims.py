@@ -6,10 +6,10 @@ from dataclasses import fields
 
 import pytest
 
-from vcebench import published
-from vcebench.claims import compare, on_measurements, on_print, place
-from vcebench.published import Claim
-from vcebench.tables.layouts import Group
+from vcebench.results import published
+from vcebench.results.claims import compare, on_measurements, on_print, place
+from vcebench.results.published import Claim
+from vcebench.results.tables.layouts import Group
 
 UNMET = {
     *("md-002", "md-048", "md-054", "rcsb-006", "rcsb-008", "rcsb-009", "rcsb-010"),

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from vcebench.collection import all_measured, chosen, collect, gather
 from vcebench.errors import UserError
-from vcebench.measurements import complexities, read_csv, read_run, stored_runs, to_csv
-from vcebench.tables.layouts import layout, on_dataset
+from vcebench.results.collection import all_measured, chosen, collect, gather
+from vcebench.results.measurements import complexities, read_csv, read_run, stored_runs, to_csv
+from vcebench.results.tables.layouts import layout, on_dataset
 
 
 def on_digits(number: str):

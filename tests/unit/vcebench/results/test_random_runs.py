@@ -10,14 +10,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vcebench import claims, published
-from vcebench.config import PROTOCOL
-from vcebench.measurements import Measurement
 from vcebench.metrics.registry import METRICS
-from vcebench.tables.build import build
-from vcebench.tables.layouts import layout, on_dataset
-from vcebench.tables.names import column
-from vcebench.tables.render import FORMATS, render, tidy
+from vcebench.results import claims, published
+from vcebench.results.measurements import Measurement
+from vcebench.results.tables.build import build
+from vcebench.results.tables.layouts import layout, on_dataset
+from vcebench.results.tables.names import column
+from vcebench.results.tables.render import FORMATS, render, tidy
+from vcebench.settings.config import PROTOCOL
 
 METHODS = ("maskdime", "fastdime", "dime", "no-mask-s8", "fixed-mask", "pgd")
 SHOWN = ("fid", "fs", "mnac", "cd", "cout", "fr", "time", "kid", "gt_iou")

@@ -13,12 +13,12 @@ from html.parser import HTMLParser
 import pytest
 
 from vcebench.errors import UserError
-from vcebench.tables.build import build
-from vcebench.tables.datasets import TITLE, data_table, data_text
-from vcebench.tables.layouts import LAYOUTS, Group, layout, on_dataset
-from vcebench.tables.model import Cell, Row, ranked
-from vcebench.tables.names import column, figure_text
-from vcebench.tables.render import FORMATS, render
+from vcebench.results.tables.build import build
+from vcebench.results.tables.datasets import TITLE, data_table, data_text
+from vcebench.results.tables.layouts import LAYOUTS, Group, layout, on_dataset
+from vcebench.results.tables.model import Cell, Row, ranked
+from vcebench.results.tables.names import column, figure_text
+from vcebench.results.tables.render import FORMATS, render
 
 
 def table(number: str, *measured, dataset=None, source="maskdime", tasks=(), fill=(), **options):

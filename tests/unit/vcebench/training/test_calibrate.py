@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vcebench.models.bundle import ASSETS, load_bundle
-from vcebench.models.shipped import sha256
 from vcebench.training import calibrate as module
 from vcebench.training.calibrate import PERCEPTUAL_SHARE, calibrate, load_images, perceptual_ratio
+from vcebench.weights.shipped import sha256
 
 
 @pytest.fixture

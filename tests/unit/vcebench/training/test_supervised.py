@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vcebench.methods.schedule import linear_schedule
+from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.small import PerceptualFeatures
 from vcebench.training.supervised import PerceptualTrainer, accuracy, prior_figures
 

@@ -1,0 +1,281 @@
+"""The run folder: commits, resume, locks, refusals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from vcebench.errors import UserError
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import Finished, open_store
+
+MANIFEST: dict[str, Any] = {"config": {"seed": 0, "settings": {"tau": 3}}, "networks": {}}
+
+
+def finished(index: int) -> Finished:
+    row = Row(
+        id=f"i{index}",
+        index=index,
+        status="ok",
+        label=0,
+        prediction=0,
+        source=0,
+        target=1,
+        correct=True,
+        flipped=True,
+        flipped_float=True,
+        top1=True,
+        lambda_class=8.0,
+        tries=1,
+        nfe=3,
+        seconds=0.5,
+        margin_input=-1.0,
+        margin=1.0,
+        target_probability_input=0.25,
+        target_probability=0.75,
+    )
+    return Finished(row, {f"counterfactuals/i{index}.png": str(index).encode()})
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing after it runs."""
+
+
+def interleave(folder: Path, events: list[tuple[str, list[int]]], monkeypatch: Any) -> set[int]:
+    """Carry out commits, some of them killed before or after the rename; returns what is in."""
+    committed: set[int] = set()
+    for kind, indices in events:
+        with open_store(folder, MANIFEST) as store:
+            if kind == "kill":
+                monkeypatch.setattr("vcebench.folders.store.write_atomic", _raise)
+            try:
+                store.commit([finished(i) for i in indices])
+                committed |= set(indices)
+            except Killed:
+                pass
+            finally:
+                monkeypatch.undo()
+    return committed
+
+
+def _raise(path: Path, content: bytes) -> None:
+    # Half a temporary file, as a killed process leaves it.
+    path.with_name(f".{path.name}.tmp").write_bytes(content[: len(content) // 2])
+    raise Killed
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from(["commit", "kill"]),
+            st.lists(st.integers(0, 6), max_size=4, unique=True),
+        ),
+        max_size=6,
+    )
+)
+def test_nothing_is_lost_and_nothing_is_there_twice(events: list[tuple[str, list[int]]]) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name) / "run"
+        committed = interleave(folder, events, patch)
+        with open_store(folder, MANIFEST) as store:
+            assert set(store.finished) == {f"i{i}" for i in committed}
+        rows = RunFolder(folder).rows()
+        assert [row.index for row in rows] == sorted(committed)
+        for row in rows:
+            assert (folder / f"counterfactuals/{row.id}.png").read_text() == str(row.index)
+        assert not list(folder.glob("shards/.*"))
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Two processes' worth of openings, commits, kills and full disks, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = tempfile.TemporaryDirectory()
+        self.folder = Path(self.place.name) / "run"
+        self.opened: Any = None
+        self.store: Any = None
+        self.committed: set[int] = set()
+
+    @precondition(lambda self: self.store is None)
+    @rule()
+    def open(self) -> None:
+        self.opened = open_store(self.folder, MANIFEST)
+        self.store = self.opened.__enter__()
+
+    @precondition(lambda self: self.store is not None)
+    @rule()
+    def close(self) -> None:
+        self.opened.__exit__(None, None, None)
+        self.opened = self.store = None
+
+    @precondition(lambda self: self.store is not None)
+    @rule(indices=st.lists(st.integers(0, 6), max_size=4, unique=True))
+    def commit(self, indices: list[int]) -> None:
+        self.store.commit([finished(index) for index in indices])
+        self.committed |= set(indices)
+
+    @precondition(lambda self: self.store is not None)
+    @rule(indices=st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True))
+    def be_killed(self, indices: list[int]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vcebench.folders.store.write_atomic", _raise)
+            with suppress(Killed):
+                self.store.commit([finished(index) for index in indices])
+        self.close()
+
+    @precondition(lambda self: self.store is not None)
+    @rule(indices=st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True))
+    def find_the_disk_full(self, indices: list[int]) -> None:
+        def full(path: Path, content: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        new = set(indices) - self.committed
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vcebench.folders.store.write_atomic", full)
+            if new:
+                with pytest.raises(UserError, match="no space left"):
+                    self.store.commit([finished(index) for index in indices])
+
+    @precondition(lambda self: self.store is not None)
+    @rule(status=st.sampled_from(["running", "interrupted", "finished"]))
+    def update(self, status: str) -> None:
+        self.store.update(status=status)
+        assert RunFolder(self.folder).manifest()["status"] == status
+
+    @precondition(lambda self: self.store is not None)
+    @rule()
+    def second_process(self) -> None:
+        with pytest.raises(UserError, match="in use"), open_store(self.folder, MANIFEST):
+            pass
+
+    @precondition(lambda self: self.store is None and self.folder.exists())
+    @rule()
+    def other_configuration(self) -> None:
+        other = {**MANIFEST, "config": {**MANIFEST["config"], "seed": 1}}
+        with pytest.raises(UserError, match="seed: 0 → 1"), open_store(self.folder, other):
+            pass
+
+    @invariant()
+    def nothing_is_lost_or_there_twice(self) -> None:
+        if not self.folder.exists():
+            return
+        rows = RunFolder(self.folder).rows()
+        assert [row.index for row in rows] == sorted(self.committed)
+        stored = sum(len(pq.read_table(shard)) for shard in RunFolder(self.folder).shards())
+        assert stored == len(rows)
+        for row in rows:
+            path = self.folder / f"counterfactuals/{row.id}.png"
+            assert path.read_text() == str(row.index)
+
+    def teardown(self) -> None:
+        if self.store is not None:
+            self.close()
+        self.place.cleanup()
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
+
+
+def test_a_row_survives_its_shard(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run", MANIFEST) as store:
+        store.commit([finished(4)])
+    assert RunFolder(tmp_path / "run").rows() == [finished(4).row]
+
+
+def test_a_second_process_is_told_who_works_on_the_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from vcebench.folders.store import open_store\n"
+        f"with open_store(Path({str(tmp_path / 'run')!r}), {MANIFEST!r}):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(UserError, match=f"in use by process {other.pid}"),
+            open_store(tmp_path / "run", MANIFEST),
+        ):
+            pass
+        other.kill()
+    with open_store(tmp_path / "run", MANIFEST):  # the lock of a dead process holds nobody up
+        pass
+
+
+def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run", MANIFEST):
+        pass
+    other = {"config": {"seed": 1, "settings": {"tau": 4}}, "networks": {}}
+    with (
+        pytest.raises(UserError, match=r"seed: 0 → 1; settings.tau: 3 → 4"),
+        open_store(tmp_path / "run", other),
+    ):
+        pass
+
+
+def test_other_networks_are_another_configuration(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run", MANIFEST):
+        pass
+    other = {**MANIFEST, "networks": {"prior": {"sha256": "ff"}}}
+    with pytest.raises(UserError, match=r"networks\.prior"), open_store(tmp_path / "run", other):
+        pass
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds other files"), open_store(tmp_path, MANIFEST):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match="cannot be written"),
+        open_store(tmp_path / "file" / "run", MANIFEST),
+    ):
+        pass
+
+
+def test_a_full_disk_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with open_store(tmp_path / "run", MANIFEST) as store:
+        store.commit([finished(0)])
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match="no space left; free some, then the same command"):
+            store.commit([finished(1)])
+        monkeypatch.undo()
+    with open_store(tmp_path / "run", MANIFEST) as store:
+        assert set(store.finished) == {"i0"}
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run", MANIFEST) as store:
+        store.commit([finished(0)])
+    (tmp_path / "run/shards/00000.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UserError, match=r"00000\.parquet cannot be read"):
+        RunFolder(tmp_path / "run").rows()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="--output"), open_store(tmp_path / "run", MANIFEST):
+        pass

@@ -1,0 +1,159 @@
+"""Clocks around a run: nothing it makes changes, and all of its time is accounted for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vcebench.cli import main
+from vcebench.folders.runfolder import RunFolder
+from vcebench.jobs import profile as profilingrun
+from vcebench.jobs.profile import PHASES, PROFILE, profile, profiled, stored, table_profiles
+from vcebench.models.bundle import Bundle
+from vcebench.running.clock import Clock, TimedNetwork
+from vcebench.running.precision import in_precision
+from vcebench.settings.request import Request, resolve
+
+CPU = torch.device("cpu")
+TINY = {"tau": 3, "guidance_scale": 40.0, "top_k": 0.3}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that advances by one second whenever it is read."""
+    seconds: Iterator[int] = iter(range(1000))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
+    return Clock(CPU)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_networks(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profilingrun, "networks_of", lambda config: bundle)
+
+
+def asked(**values: Any) -> Any:
+    return resolve(
+        Request("maskdime", "digits", limit=6, batch_size=4, device="cpu", settings=TINY, **values)
+    )
+
+
+def test_an_inner_phase_stops_the_outer_ones_clock(clock: Clock) -> None:
+    with clock.phase("outer"), clock.phase("inner"):
+        pass
+    assert dict(clock.seconds) == {"outer": 2.0, "inner": 1.0}
+
+
+def test_phases_left_open_by_an_error_end_with_the_one_around_them(clock: Clock) -> None:
+    def fail() -> None:
+        with clock.phase("outer"):
+            clock.enter("left open")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fail()
+    with clock.phase("next"):
+        pass
+    assert clock.seconds["left open"] == 1.0
+    assert clock.seconds["next"] == 1.0
+
+
+def test_backward_passes_are_timed_where_they_happen(clock: Clock) -> None:
+    network = TimedNetwork(nn.Linear(3, 1).requires_grad_(False), clock, "network")
+    x = torch.ones(2, 3, requires_grad=True)
+    with clock.phase("rest"):
+        out = network(x).sum()
+        forward = clock.seconds["network"]
+        torch.autograd.grad(out, x)
+    assert (forward, clock.seconds["network"]) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("precision", ["exact", "bf16"])
+def test_a_timed_network_has_the_same_values_and_gradients(precision: Any) -> None:
+    torch.manual_seed(0)
+    plain = in_precision(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU()).requires_grad_(False), precision
+    )
+    x = torch.randn(2, 3, 8, 8)
+    found = []
+    for network in (plain, TimedNetwork(plain, Clock(CPU), "network")):
+        at = x.clone().requires_grad_()
+        out = network(at)
+        found.append((out, torch.autograd.grad(out.square().sum(), at)[0]))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_profiled_run_makes_the_same_files(
+    tiny_run: Any, bundle: Bundle, contents: Callable[..., Any], tmp_path: Path, threads: int
+) -> None:
+    config, images = asked()
+    found = profile(config, images, bundle, tmp_path / "timed", threads)
+    assert contents(RunFolder(tmp_path / "timed")) == contents(tiny_run("plain"))
+    rows = RunFolder(tmp_path / "timed").rows()
+    assert found.tries == sum(row.tries for row in rows) > len(rows)
+    assert found.nfe == 3 * found.tries / 6
+
+
+def test_all_time_of_one_thread_is_some_phases(bundle: Bundle, tmp_path: Path) -> None:
+    found = profile(*asked(), bundle, tmp_path / "run", threads=1)
+    assert all(found.phases[name] > 0 for name in PHASES)
+    # One thread works, or the main one: the wall time, nearly all of it and once. A thread that
+    # loses the processor while it hands over counts its wait, so a little may be counted twice.
+    assert 0.8 < sum(found.phases.values()) / found.seconds < 1.2
+
+
+def test_a_profile_is_made_once(bundle: Bundle, tmp_path: Path, monkeypatch: Any) -> None:
+    output = tmp_path / "run"
+    first = profiled(*asked(), output, threads=1)
+    assert json.loads((output / "metrics.json").read_text())["images"] == 6
+    monkeypatch.setattr(profilingrun, "networks_of", lambda config: pytest.fail("it is there"))
+    assert profiled(*asked(), output) == first == stored(output)
+
+
+def test_a_run_made_without_clocks_stays_as_it_is(
+    tiny_run: Any, contents: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tiny_run("run")
+    shards = [path.stat().st_mtime_ns for path in folder.shards()]
+    profiled(*asked(), folder.path, threads=1)
+    assert (folder.path / PROFILE).exists()
+    assert [path.stat().st_mtime_ns for path in folder.shards()] == shards
+
+
+def test_the_efficiency_table_asks_for_its_methods_and_batch(tmp_path: Path) -> None:
+    commands: list[list[str]] = []
+
+    def execute(words: Any) -> int:
+        commands.append(list(words))
+        folder = Path(words[words.index("--output") + 1])
+        folder.mkdir(parents=True)
+        tau = int(words[words.index("--tau") + 1]) if "--tau" in words else 60
+        content = {"method": words[2], "tau": tau, "images": 1, "tries": 1, "nfe": 1.0}
+        content |= {"seconds": 1.0, "phases": dict.fromkeys(PHASES, 1.0), "threads": 1}
+        content |= {"memory_mib": 1.0, "memory_of": "made up"}
+        (folder / PROFILE).write_text(json.dumps(content))
+        return 0
+
+    found = table_profiles("digits", 20, tmp_path, execute)
+    assert [one.method for one in found][:3] == ["maskdime", "fastdime", "dime"]
+    assert all(words[words.index("--batch-size") + 1] == "5" for words in commands)
+    assert [one.method for one in found if one.tau == 30] == ["maskdime", "fastdime", "dime"]
+
+
+def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["profile", "--dataset", "digits", "--method", "maskdime", "--limit", "2"]
+    words += ["--batch-size", "2", "--tau", "3", "--runs", str(tmp_path), "--format", "json"]
+    assert main(words) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["n"], row["NFE"]) == (2, 3 * row["tries"] / 2)
+    shares = [row[f"{name}, %"] for name in PHASES]
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "metrics.json").exists()

@@ -1,0 +1,84 @@
+"""Estimates of a run: they follow the plan, and leave everything as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vcebench.data.digits import Digits
+from vcebench.errors import UserError
+from vcebench.folders.runfolder import RunFolder
+from vcebench.models.bundle import Bundle
+from vcebench.running.dryrun import TIMED, WARM_UP, estimate, plan_rows
+from vcebench.settings.request import Request, resolve
+
+
+def configured(**asked: Any) -> tuple[Any, Any]:
+    return resolve(Request(**{"method": "maskdime", "dataset": "digits", "limit": 10, **asked}))
+
+
+def counted(bundle: Bundle) -> list[int]:
+    """Fills with the batch size of every evaluation of the prior."""
+    seen: list[int] = []
+    bundle.prior.network.register_forward_hook(lambda _, inputs, out: seen.append(len(out)))
+    return seen
+
+
+@pytest.mark.parametrize(("method", "evaluations"), [("maskdime", 30), ("dime", 465)])
+def test_a_warm_up_is_a_small_part_of_a_try(bundle: Bundle, method: str, evaluations: int) -> None:
+    seen = counted(bundle)
+    found = estimate(
+        *configured(method=method, batch_size=4, settings={"tau": 30}), bundle, threads=2
+    )
+    assert (found.evaluations, found.batches, found.tries) == (evaluations, 3, 3)
+    assert (WARM_UP + TIMED) * 2 <= len(seen) < 2 * evaluations
+    once, always = found.seconds
+    assert 0 < once == pytest.approx(found.seconds_per_batch * 3)
+    assert always == pytest.approx(3 * once)
+
+
+def test_a_try_shorter_than_the_warm_up_is_timed_as_a_whole(bundle: Bundle) -> None:
+    seen = counted(bundle)
+    found = estimate(*configured(settings={"tau": 3}, batch_size=5), bundle, threads=1)
+    assert len(seen) == found.evaluations == 3
+    assert found.seconds_per_batch > 0
+
+
+def test_it_leaves_threads_and_network_alone(bundle: Bundle) -> None:
+    threads, hooks = torch.get_num_threads(), len(bundle.prior.network._forward_hooks)
+    estimate(*configured(), bundle, threads=1)
+    assert torch.get_num_threads() == threads
+    assert len(bundle.prior.network._forward_hooks) == hooks
+
+
+def test_images_that_are_there_are_not_counted_again(
+    bundle: Bundle, tiny_run: Callable[..., RunFolder]
+) -> None:
+    folder = tiny_run(limit=6)
+    config = folder.config()
+    rows = plan_rows(config, Digits(*_task_and_split(config)), bundle, folder.path)
+    shown = {row["what"]: row["value"] for row in rows}
+    assert shown["images"] == "0 to explain, 6 there already"
+    assert shown["time"].startswith("0 s if")
+
+
+def test_another_configuration_in_the_folder_is_refused(
+    bundle: Bundle, tiny_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    folder = tiny_run(limit=6)
+    config = folder.config().model_copy(update={"seed": 5})
+    images = Digits(*_task_and_split(config))
+    with pytest.raises(UserError, match="seed: 0 → 5"):
+        plan_rows(config, images, bundle, folder.path)
+    plan_rows(config, images, bundle, tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def _task_and_split(config: Any) -> tuple[Any, str]:
+    from vcebench.jobs.session import task_of
+
+    return task_of(config), config.split

@@ -1,0 +1,83 @@
+"""Networks in reduced precision: close to float32, and the given network stays as it is."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from vcebench.models.small import build_network
+from vcebench.running.precision import in_precision
+
+UNET = {
+    "model_channels": 32,
+    "channel_mult": (1, 2),
+    "num_res_blocks": 1,
+    "attention_factors": (2,),
+    "resblock_updown": False,
+}
+
+
+def randomised(network: nn.Module) -> nn.Module:
+    """The same network, without the zeros it starts from; frozen."""
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.05)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def unet() -> nn.Module:
+    torch.manual_seed(0)
+    return randomised(build_network("unet", UNET))
+
+
+@pytest.fixture
+def classifier() -> nn.Module:
+    torch.manual_seed(1)
+    return randomised(build_network("smooth-classifier", {"outputs": 3, "widths": (8, 16)}))
+
+
+def test_exact_is_the_network_itself(unet):
+    assert in_precision(unet, "exact") is unet
+
+
+def test_a_prior_in_bf16_is_close_and_float32(unet):
+    z, t = torch.randn(2, 3, 16, 16), torch.tensor([3, 400])
+    wanted, found = unet(z, t), in_precision(unet, "bf16")(z, t)
+    assert found.dtype == torch.float32
+    assert 0 < (found - wanted).abs().max() < 0.05 * wanted.abs().max()
+
+
+def test_a_gradient_in_bf16_points_the_same_way(classifier):
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    gradients = []
+    for network in (classifier, in_precision(classifier, "bf16")):
+        at = x.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(network(at)[:, 0].sum(), at)[0].flatten())
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.99
+    assert not torch.equal(*gradients)
+
+
+def test_the_given_network_stays_as_it_is(unet):
+    before = copy.deepcopy(unet.state_dict())
+    reduced = in_precision(unet, "bf16")
+    reduced(torch.randn(1, 3, 16, 16), torch.tensor([1]))
+    assert all(value.dtype == torch.float32 for value in unet.state_dict().values())
+    assert all(torch.equal(before[key], value) for key, value in unet.state_dict().items())
+
+
+def test_only_weights_of_matrix_products_are_copied(unet):
+    reduced = in_precision(unet, "bf16").network
+    assert reduced.out[0].weight is unet.out[0].weight
+    assert reduced.out[2].weight.dtype == torch.bfloat16
+
+
+def test_overwriting_intermediate_tensors_changes_no_bit(unet):
+    # With gradients wanted nothing is overwritten; the two ways must agree in every bit.
+    z, t = torch.randn(2, 3, 16, 16), torch.tensor([3, 400])
+    kept = z.clone()
+    with torch.no_grad():
+        overwritten = unet(z, t)
+    with torch.enable_grad():
+        assert torch.equal(overwritten, unet(z, t))
+    assert torch.equal(z, kept)

@@ -1,0 +1,192 @@
+"""The site as files."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from typer.testing import CliRunner
+
+from vcebench.errors import UserError
+from vcebench.showing.report.build import build_report
+
+MARKUP = "<img src=x onerror=alert(1)>\"'&"
+
+
+class Page(HTMLParser):
+    """Links, sources, alternative texts and the embedded data of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.links, self.images, self.tags = path, [], [], []
+        self.data, self._in_data = "", False
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.append((tag, values))
+        self.links += [values[name] for name in ("href", "src", "data-src") if values.get(name)]
+        self._in_data = values.get("id") == "data"
+        if tag == "img":
+            self.images.append(values)
+
+    def handle_data(self, data):
+        if self._in_data:
+            self.data, self._in_data = data, False
+
+
+@pytest.fixture(scope="module")
+def site(fixture_run, tmp_path_factory):
+    """Three methods on four images, two of them traced."""
+    runs = [fixture_run(m, ids=4, trace=2).path for m in ("maskdime", "fastdime", "dime")]
+    return build_report(runs, tmp_path_factory.mktemp("site") / "report").parent
+
+
+def test_every_link_leads_to_a_file_of_the_site(site):
+    for path in site.rglob("*.html"):
+        for link in Page(path).links:
+            assert not re.match(r"\w+:|//", link), link
+            target = path.parent / (link.split("#")[0] or path.name)
+            assert target.is_file(), (path.name, link)
+
+
+def test_pictures_named_in_the_data_exist(site):
+    for image in json.loads(Page(site / "index.html").data)["images"]:
+        folder = site / "pictures" / image["name"]
+        names = [image["input"], image["truth"]]
+        names += [name for one in image["results"] for name in one["pictures"].values()]
+        assert all((folder / name).is_file() for name in names)
+
+
+def test_every_picture_has_an_alternative_text_and_a_size(site):
+    for path in (site / "images").iterdir():
+        for image in Page(path).images:
+            assert image["alt"]
+            assert image["width"] == image["height"] == "64"
+
+
+def test_only_traced_images_have_a_slider(site):
+    pages = [(site / "images" / f"{k:05d}.html").read_text() for k in (1, 2, 3, 4)]
+    assert ['type="range"' in page for page in pages] == [True, True, False, False]
+
+
+def test_a_method_without_masks_has_none(site):
+    (first, *_) = json.loads(Page(site / "index.html").data)["images"]
+    assert ["mask" in one["pictures"] for one in first["results"]] == [True, True, False]
+
+
+def test_the_run_page_shows_manifest_hash_and_definitions(site):
+    text = (site / "runs" / "1.html").read_text()
+    assert "5f" * 32 in text
+    assert "config_hash" in text
+    assert "missing: needs --seeds 5" in text
+
+
+def test_a_number_tells_what_it_rests_on(site):
+    text = (site / "index.html").read_text()
+    about = text[text.index('id="about-1-fr"') :].split("</div>\n  <div popover")[0]
+    for words in (
+        "fixture classifier",
+        "bootstrap over images",
+        "population: all",
+        "ace-2023/1",
+        "vcebench 0.1.0",
+    ):
+        assert words in about
+
+
+def test_a_metric_of_fewer_images_says_how_many(site):
+    text = (site / "index.html").read_text()
+    flipped = sum(
+        image["results"][2]["flipped"]
+        for image in json.loads(Page(site / "index.html").data)["images"]
+    )
+    cell = text[text.index('popovertarget="about-3-fid"') :].split("</td>")[0]
+    assert flipped < 4
+    assert f"n {flipped}<" in cell
+
+
+def test_stored_images_are_copied_untouched(site, fixture_run):
+    folder = fixture_run("maskdime", ids=1)
+    stored = folder.path / "counterfactuals" / "synthfaces-test-00000.png"
+    copied = site / "pictures" / "00001" / "1-counterfactual.png"
+    assert copied.read_bytes() == stored.read_bytes()
+
+
+def test_planted_markup_stays_text(fixture_run, tmp_path, monkeypatch):
+    sitting = {"device": MARKUP, "versions": {"vcebench": MARKUP}}
+    run = fixture_run(
+        ids=[MARKUP, "</script><script>alert(2)</script>".replace("/", "\u2215")],
+        note=MARKUP,
+        sittings=[sitting],
+        networks={MARKUP: {"name": MARKUP, "sha256": MARKUP}},
+    )
+    monkeypatch.setattr(
+        "vcebench.showing.report.gallery.class_names", lambda subject: {0: MARKUP, 1: "</script>"}
+    )
+    site = build_report([run.path], tmp_path / "report").parent
+    for path in site.rglob("*.html"):
+        tags = Page(path).tags
+        assert not [a for _, attributes in tags for a in attributes if a.startswith("on")]
+        assert not [tag for tag, a in tags if tag == "script" and not ("src" in a or "id" in a)]
+        assert "<img src=x" not in path.read_text()
+    images = json.loads(Page(site / "index.html").data)["images"]
+    assert images[0]["id"] == MARKUP
+
+
+def test_an_image_without_counterfactual_is_shown_as_such(fixture_run, tmp_path):
+    import pyarrow.parquet as pq
+
+    run = fixture_run(ids=2)
+    (shard,) = run.shards()
+    table = pq.read_table(shard).to_pylist()
+    table[1]["status"], table[1]["flipped"] = "non-finite", False
+    pq.write_table(pq.read_table(shard).from_pylist(table), shard)
+    site = build_report([run.path], tmp_path / "report").parent
+    assert "no finite counterfactual" in (site / "images" / "00002.html").read_text()
+    assert "1 of 2 images have no finite counterfactual" in (site / "index.html").read_text()
+
+
+def test_a_run_that_was_not_evaluated_still_has_a_gallery(fixture_run, tmp_path):
+    page = build_report([fixture_run(ids=2, evaluated=False).path], tmp_path / "report")
+    assert "not evaluated yet" in page.read_text()
+    assert len(json.loads(Page(page).data)["images"]) == 2
+
+
+def test_different_numbers_of_images_are_not_ranked(fixture_run, tmp_path):
+    runs = [fixture_run("maskdime", ids=2).path, fixture_run("dime", ids=3).path]
+    text = build_report(runs, tmp_path / "report").read_text()
+    assert "nothing is ranked here" in text
+    assert 'class="best"' not in text
+
+
+def test_a_report_replaces_an_earlier_one(fixture_run, tmp_path):
+    output = tmp_path / "report"
+    build_report([fixture_run(ids=3).path], output)
+    build_report([fixture_run(ids=2).path], output)
+    assert len(list((output / "images").iterdir())) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_other_files_are_never_replaced(fixture_run, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "thesis.tex").touch()
+    with pytest.raises(UserError, match="is not a report"):
+        build_report([fixture_run(ids=2).path], tmp_path / "report")
+
+
+def test_a_missing_picture_is_one_line_and_leaves_nothing_behind(fixture_run, tmp_path):
+    run = fixture_run(ids=2)
+    next((run.path / "counterfactuals").iterdir()).unlink()
+    with pytest.raises(UserError, match="missing or damaged"):
+        build_report([run.path], tmp_path / "report")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_prints_the_first_page(fixture_run, tmp_path):
+    from vcebench.cli import app
+
+    output = tmp_path / "report"
+    done = CliRunner().invoke(app, ["report", str(fixture_run(ids=2).path), "-o", str(output)])
+    assert done.exit_code == 0
+    assert done.stdout.strip() == str(output / "index.html")

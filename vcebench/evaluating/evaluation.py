@@ -1,0 +1,173 @@
+"""From a stored run folder to its metrics. Only what is stored counts, so anyone can repeat it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vcebench.data.base import HasCue
+from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
+from vcebench.errors import UserError
+from vcebench.evaluating.extraction import extract
+from vcebench.evaluating.families import FAMILIES, Context
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.scratch import scratch_folder
+from vcebench.metrics import frechet
+from vcebench.metrics.registry import METRICS
+from vcebench.metrics.result import MetricValue, measured, missing, summarise
+from vcebench.models.bundle import Bundle
+from vcebench.settings.config import PROTOCOL, RunConfig
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics of one run.
+
+    Attributes:
+        values: one entry per metric of the protocol, missing ones with their reason.
+        images: number of explained images; `non_finite` of them have no counterfactual and are
+            not counted by any metric.
+        float_fr: flip rate before quantisation, in percent; None without images.
+        seconds_per_image: mean share of the wall time; None without images.
+        memory_of: what `peak_memory` counted.
+        protocol: name and version of the definitions.
+        notes: what a reader should know beside the numbers.
+        per_image: metric id → image id → value in the metric's unit, for metrics that are means
+            over images; also of images outside the metric's population, if it is defined for them.
+    """
+
+    values: dict[str, MetricValue]
+    images: int
+    non_finite: int
+    float_fr: float | None
+    seconds_per_image: float | None
+    memory_of: str
+    protocol: str = PROTOCOL
+    notes: tuple[str, ...] = ()
+    per_image: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def evaluate(
+    folder: RunFolder,
+    bundle: Bundle,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> Evaluation:
+    """All metrics of a run, from its stored images and rows.
+
+    Args:
+        folder: the run.
+        bundle: networks of its task.
+        limit: use only the first images, in the order of the data set.
+        threads: chunks at a time on a CPU.
+
+    Raises:
+        UserError: nothing is stored, or a stored image cannot be read.
+    """
+    manifest = folder.manifest()
+    rows = folder.rows()[:limit]
+    if not rows:
+        raise UserError(f"{folder.path} holds no finished image; run it first")
+    finite = [row for row in rows if row.finite]
+    values: dict[str, MetricValue] = {}
+    notes: list[str] = []
+    per_image: dict[str, dict[str, float]] = {}
+    if finite:
+        with scratch_folder() as scratch:
+            values, context = _measure(folder, finite, bundle, scratch, threads)
+        notes, per_image = context.notes, context.columns
+    notes += _smaller_batches(rows, manifest["config"]["batch_size"])
+    memory, memory_of = _peak_memory(manifest)
+    nobody = np.zeros(len(rows), dtype=bool)
+    values["nfe"] = summarise("nfe", [row.nfe for row in rows], nobody, nobody)
+    values["time"] = measured("time", sum(row.seconds for row in rows), n=len(rows))
+    values["peak_memory"] = (
+        missing("peak_memory", "not recorded")
+        if memory is None
+        else measured("peak_memory", memory, n=len(rows))
+    )
+    return Evaluation(
+        values={
+            id: values.get(id) or missing(id, "no image with a finite counterfactual")
+            for id in METRICS
+        },
+        images=len(rows),
+        non_finite=len(rows) - len(finite),
+        float_fr=100 * float(np.mean([r.flipped_float for r in finite])) if finite else None,
+        seconds_per_image=float(np.mean([row.seconds for row in rows])),
+        memory_of=memory_of,
+        protocol=manifest["protocol"],
+        notes=tuple(notes),
+        per_image=per_image,
+    )
+
+
+def _measure(
+    folder: RunFolder, rows: list[Row], bundle: Bundle, scratch: Path, threads: int | None
+) -> tuple[dict[str, MetricValue], Context]:
+    """The metrics that look at images, and what they were computed from."""
+    config = folder.config()
+    device = next(bundle.classifier.parameters()).device
+    planted = _planted(config)
+    found = extract(folder, rows, bundle, device, scratch, threads, planted)
+    flipped, correct = found.values["margin"] > 0, found.values["correct"]
+    root = folder.manifest().get("data_root")
+    context = Context(
+        config,
+        rows,
+        found,
+        bundle,
+        flipped,
+        correct,
+        data_root=Path(root) if root else None,
+        planted=planted,
+    )
+    changed = int((flipped != np.array([row.flipped for row in rows])).sum())
+    if changed:
+        context.notes.append(
+            f"{changed} of {len(rows)} images are judged otherwise than when they were made; "
+            "the figures are those of now"
+        )
+    values: dict[str, MetricValue] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for compute in FAMILIES:
+            values |= compute(context)
+    context.notes += sorted(
+        {str(w.message) for w in caught if issubclass(w.category, frechet.FewImagesWarning)}
+    )
+    values["sigma_l"] = missing("sigma_l", "needs --seeds 5")
+    return values, context
+
+
+def _planted(config: RunConfig) -> HasCue | None:
+    """The images of a run, if its task has a planted cue."""
+    if config.dataset not in DATASETS or not dataset_entry(config.dataset).embedded:
+        return None
+    images = open_dataset(config.dataset, config.task, config.split)
+    return images if isinstance(images, HasCue) and images.cue is not None else None
+
+
+def _smaller_batches(rows: Sequence[Row], asked: int) -> list[str]:
+    """A line if memory ran out and batches were halved: bits are promised for equal sizes only."""
+    sizes = sorted({row.batch_size for row in rows if row.batch_size})
+    if not sizes:
+        return []
+    count = sum(row.batch_size is not None for row in rows)
+    return [
+        f"{count} of {len(rows)} images were made in batches of {' or '.join(map(str, sizes))} "
+        f"instead of {asked}, as memory ran out; a few pixels may differ"
+    ]
+
+
+def _peak_memory(manifest: dict[str, Any]) -> tuple[float | None, str]:
+    """Largest peak of a run's sittings, in MiB, and what was counted."""
+    peaks = [s["peak_memory_mib"] for s in manifest["sittings"] if "peak_memory_mib" in s]
+    kinds = {s.get("peak_memory_of", "") for s in manifest["sittings"]}
+    return (max(peaks) if peaks else None), " or ".join(sorted(kinds))

@@ -1,0 +1,196 @@
+"""The metrics by family, from what `extraction` took from a run's stored images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vcebench.data.base import HasAttributes, HasCue
+from vcebench.data.registry import open_dataset
+from vcebench.errors import UserError, one_line
+from vcebench.evaluating.extraction import Extracted
+from vcebench.folders.rows import Row
+from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
+from vcebench.metrics.populations import populations
+from vcebench.metrics.registry import METRICS
+from vcebench.metrics.result import MetricValue, measure, missing, summarise
+from vcebench.metrics.sfid import split_fid
+from vcebench.models.bundle import Bundle
+from vcebench.models.classifier import PairClassifier
+from vcebench.settings.config import RunConfig
+
+
+@dataclass
+class Context:
+    """What the single metrics are computed from."""
+
+    config: RunConfig
+    rows: list[Row]
+    found: Extracted
+    bundle: Bundle
+    flipped: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_]
+    data_root: Path | None = None
+    planted: HasCue | None = None
+    notes: list[str] = field(default_factory=list)
+    columns: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def per_image(self, id: str, values: Any, role: str | None = None) -> MetricValue:
+        """Mean over the metric's population; the single values are kept."""
+        name = self.backbone(role)
+        scaled = np.asarray(values, dtype=np.float64) * METRICS[id].scale
+        pairs = zip(self.rows, scaled.tolist(), strict=True)
+        self.columns[id] = {row.id: v for row, v in pairs if not np.isnan(v)}
+        return summarise(id, values, self.flipped, self.correct, backbone=name)
+
+    def absent(self, role: str, otherwise: str) -> str:
+        """Why a role's network is not there."""
+        return self.bundle.missing.get(role, otherwise)
+
+    def backbone(self, role: str | None) -> str | None:
+        """Readable name of the network in a role."""
+        return None if role is None else self.bundle.backbones.get(role, role)
+
+
+def _flips(c: Context) -> dict[str, MetricValue]:
+    values = {
+        "fr": c.per_image("fr", c.flipped, "classifier"),
+        "oracle_fr": missing("oracle_fr", c.absent("oracle", "there is no oracle")),
+        "fr_top1": missing("fr_top1", "only for class pairs"),
+    }
+    if "oracle_fr" in c.found.values:
+        values["oracle_fr"] = c.per_image("oracle_fr", c.found.values["oracle_fr"], "oracle")
+    if isinstance(c.bundle.classifier, PairClassifier):
+        values["fr_top1"] = c.per_image("fr_top1", c.found.values["top1"], "classifier")
+    return values
+
+
+def _simple(c: Context) -> dict[str, MetricValue]:
+    values = {"cout": c.per_image("cout", c.found.values["cout"], "classifier")}
+    # Embedded sets have one network for set distances and S3, real ones have SimSiam.
+    own = c.bundle.semantic is not None or "semantic" in c.bundle.missing
+    role = "semantic" if own else "representation"
+    values["s3"] = missing("s3", c.absent(role, "there is no representation network"))
+    if role in c.found.pairs:
+        values["s3"] = c.per_image("s3", similarity.s3(*c.found.pairs[role]), role)
+    for id in ("l1", "l1_norm", "l15_norm", "l2_norm"):
+        values[id] = c.per_image(id, c.found.values[id])
+    return values
+
+
+def _sets(c: Context) -> dict[str, MetricValue]:
+    """Set distances: all originals against the flipped counterfactuals."""
+    if "representation" not in c.found.pairs:
+        reason = c.absent("representation", "there is no representation network")
+        return {id: missing(id, reason) for id in ("fid", "kid", "sfid")}
+    x, x_cf = c.found.pairs["representation"]
+    members = populations(c.flipped, c.correct)["flipped"]
+    chosen = np.flatnonzero(members)
+    ids = [row.id for row in c.rows]
+    compute: dict[str, Callable[[], Any]] = {
+        "fid": lambda: frechet.fid(x, x_cf, chosen),
+        "kid": lambda: kid.kid(x, x_cf, chosen),
+        "sfid": lambda: split_fid(ids, x, x_cf, members),
+    }
+    name = c.backbone("representation")
+    return {id: measure(id, f, n=len(chosen), backbone=name) for id, f in compute.items()}
+
+
+def _identity(c: Context) -> dict[str, MetricValue]:
+    if "identity" not in c.found.pairs:
+        reason = c.absent("identity", f"{c.config.dataset} has no identities")
+        return {id: missing(id, reason) for id in ("fva", "fs")}
+    cosine = verification.fs(*c.found.pairs["identity"])
+    return {
+        "fs": c.per_image("fs", cosine, "identity"),
+        "fva": c.per_image("fva", verification.verified(cosine), "identity"),
+    }
+
+
+def _attributes(c: Context) -> dict[str, MetricValue]:
+    if "attributes" not in c.found.pairs:
+        reason = c.absent("oracle", f"the oracle of {c.config.dataset} decides no attributes")
+        return {id: missing(id, reason) for id in ("mnac", "cd")}
+    try:
+        training = open_dataset(c.config.dataset, c.config.task, "train", c.data_root)
+    except (ValueError, UserError, OSError) as error:
+        mnac = _mnac(c, slice(None))
+        reason = f"needs the attribute labels of the training split: {one_line(error)}"
+        return {"mnac": mnac, "cd": missing("cd", reason)}
+    if not isinstance(training, HasAttributes):
+        raise UserError(f"{c.config.dataset} has an attribute oracle but no attribute labels")
+    names = training.attribute_names
+    columns = [c.bundle.attributes.index(name) for name in names]
+    mnac = _mnac(c, columns)
+    attribute = training.task.attribute
+    if attribute is not None and attribute not in names:
+        return {"mnac": mnac, "cd": missing("cd", f"{attribute} is not among the attributes")}
+    query = names.index(attribute) if attribute else -1
+    truth = attributes.label_correlation(
+        training.attributes(range(len(training))).astype(np.int64), query
+    )
+    before, after = (array[:, columns] for array in c.found.pairs["attributes"])
+    changed = attributes.changes(before, after)[c.flipped]
+    return {
+        "mnac": mnac,
+        "cd": measure(
+            "cd",
+            lambda: attributes.cd(changed, query, truth),
+            n=len(changed),
+            interval=lambda: attributes.cd_interval(changed, query, truth),
+            backbone=c.backbone("oracle"),
+        ),
+    }
+
+
+def _mnac(c: Context, columns: slice | list[int]) -> MetricValue:
+    """Attributes changed, among some columns of the oracle."""
+    before, after = (array[:, columns] for array in c.found.pairs["attributes"])
+    return c.per_image("mnac", attributes.mnac(before, after), "oracle")
+
+
+def _truth(c: Context) -> dict[str, MetricValue]:
+    ids = ("gt_iou", "gt_precision", "gt_l1", "off_target")
+    if "gt_iou" not in c.found.values:
+        reason = f"the true counterfactuals of {c.config.dataset} are not known"
+        return {id: missing(id, reason) for id in ids}
+    return {id: c.per_image(id, c.found.values[id]) for id in ids}
+
+
+def _cues(c: Context) -> dict[str, MetricValue]:
+    ids = ("cue_recall", "cue_precision", "share_agreement")
+    images = c.planted
+    if images is None or images.cue is None:
+        reason = f"no shortcut is planted in {c.config.dataset} {c.config.task}"
+        return {id: missing(id, reason) for id in ids}
+    before, after = c.found.pairs["attributes"]
+    column = c.bundle.attributes.index(images.cue)
+    recall = cues.cue_recall(before[:, column], after[:, column])
+    agreement = missing("share_agreement", f"{images.cue} is the only cause")
+    others = [cause for cause in images.causes if cause != images.cue]
+    if others:
+        cue, other = (c.found.values[f"progress along {name}"] for name in (images.cue, *others))
+        share = float(c.bundle.certificate["cue_share"])
+        agreement = c.per_image("share_agreement", cues.share_agreement(cue, other, share))
+    return {
+        "cue_recall": c.per_image("cue_recall", recall, "oracle"),
+        "cue_precision": c.per_image("cue_precision", c.found.values["cue_precision"]),
+        "share_agreement": agreement,
+    }
+
+
+FAMILIES: tuple[Callable[[Context], dict[str, MetricValue]], ...] = (
+    _flips,
+    _simple,
+    _sets,
+    _identity,
+    _attributes,
+    _truth,
+    _cues,
+)
+"""Each gives its metrics, missing ones with their reason."""

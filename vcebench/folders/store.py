@@ -1,0 +1,186 @@
+"""The writing side of a run folder: lock, manifest, atomic commits, resume.
+
+A batch's images are written first, then one Parquet shard with its rows under a temporary name; the
+rename of that file is the commit. What was not committed is simply made again, byte for byte.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from vcebench.errors import UserError
+from vcebench.folders.images import write_atomic
+from vcebench.folders.rows import Row, to_table
+from vcebench.folders.runfolder import MANIFEST, SHARDS, RunFolder
+from vcebench.settings.config import RunConfig, differences
+
+_LOCK = ".lock"
+# What changes no image may differ between the sittings of a run.
+_FREE = ("trace", "skip_bad")
+# Networks that decide what the images are; those of metrics may come and go.
+_MAKING = ("prior", "classifier", "perceptual")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One finished image: its row, and its files as path within the folder → content."""
+
+    row: Row
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class RunStore:
+    """A run folder held by this process; make one with `open_store`."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.folder = RunFolder(path)
+        self.manifest = manifest
+        self._next = 0
+        for shard in self.folder.shards():
+            self._next = max(self._next, int(shard.stem) + 1)
+        self.finished = {row.id: row for row in self.folder.rows()}
+
+    def commit(self, results: Sequence[Finished]) -> None:
+        """Store finished images; afterwards they are there for good, or (on an error) not at all.
+
+        Raises UserError if the disk is full or the folder cannot be written.
+        """
+        new = [result for result in results if result.row.id not in self.finished]
+        if not new:
+            return
+        with writing(self.folder.path):
+            for result in new:
+                for name, content in result.files.items():
+                    path = self.folder.path / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+            buffer = pa.BufferOutputStream()
+            pq.write_table(to_table(result.row for result in new), buffer)
+            shards = self.folder.path / SHARDS
+            shards.mkdir(exist_ok=True)
+            write_atomic(shards / f"{self._next:05d}.parquet", buffer.getvalue().to_pybytes())
+        self._next += 1
+        self.finished.update((result.row.id, result.row) for result in new)
+
+    def update(self, **values: Any) -> None:
+        """Change entries of the manifest."""
+        self.manifest = {**self.manifest, **values}
+        with writing(self.folder.path):
+            _write_manifest(self.folder.path, self.manifest)
+
+
+@contextmanager
+def open_store(path: Path, manifest: Mapping[str, Any]) -> Iterator[RunStore]:
+    """Hold the run folder at `path`, new or to be continued.
+
+    Args:
+        path: the folder; made if it is missing.
+        manifest: what a new folder's manifest holds; must have "config" and "networks" (role →
+            facts), which have to agree with those of an existing folder.
+
+    Raises:
+        UserError: the folder cannot be written, holds something else, belongs to a run with another
+            configuration (the difference is shown), or another process works on it.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(path)
+    try:
+        with writing(path):
+            content = _agree(path, manifest)
+            _remove_leftovers(path)
+        yield RunStore(path, content)
+    finally:
+        lock.close()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in one line why a folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"{path}: no space left; free some, then the same command continues"
+        else:
+            text = f"{path} cannot be written ({error.strerror}); give another --output"
+        raise UserError(text) from error
+
+
+def _lock(path: Path) -> IO[str]:
+    """The open, locked lock file; the lock dies with the process, so that none is ever stale."""
+    lock = (path / _LOCK).open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        lock.close()
+        raise UserError(
+            f"{path} is in use by process {holder}; wait for it or give another --output"
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The folder's manifest: the stored one if there is one and it agrees, else the new one."""
+    if not (path / MANIFEST).exists():
+        if any(not entry.name.startswith(".") for entry in path.iterdir()):
+            raise UserError(f"{path} holds other files and no run; give another --output")
+        _write_manifest(path, manifest)
+        return dict(manifest)
+    stored = RunFolder(path).manifest()
+    lines = differences(identity(stored), identity(manifest))
+    if lines:
+        raise UserError(
+            f"{path} was made with another configuration ({'; '.join(lines)}); "
+            "give another --output or repeat the original command"
+        )
+    return stored
+
+
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a manifest has to agree for a run to be continued.
+
+    Fields that the version which made the folder did not know are at their defaults.
+    """
+    config = {**_defaults(), **manifest["config"]}
+    config = {key: value for key, value in config.items() if key not in _FREE}
+    networks = {k: v for k, v in manifest["networks"].items() if k in _MAKING}
+    return json.loads(json.dumps({**config, "networks": networks}))  # type: ignore[no-any-return]
+
+
+def _defaults() -> dict[str, Any]:
+    """Plain fields of a configuration that need not be given, with their defaults."""
+    fields = RunConfig.model_fields.items()
+    return {
+        name: field.default
+        for name, field in fields
+        if isinstance(field.default, bool | int | str | None)
+    }
+
+
+def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    write_atomic(path / MANIFEST, text.encode())
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Temporary files of a process that was killed."""
+    for folder in (path, path / SHARDS):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,285 @@
+"""A run with clocks: seconds by phase, evaluations, peak memory; Table 7's runs among others."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vcebench.data.base import ImageSet
+from vcebench.errors import UserError
+from vcebench.evaluating.evaluation import evaluate
+from vcebench.folders.images import write_atomic
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import writing
+from vcebench.formats import dump
+from vcebench.jobs import session
+from vcebench.jobs.plan import existing
+from vcebench.jobs.plan import plan as plan_of
+from vcebench.jobs.sweep import output_of
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.noise import KeyedNoise, Noise
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.sampler import Explanation, Gradient, Method, State, Trace
+from vcebench.models.bundle import Bundle
+from vcebench.models.classifier import over
+from vcebench.results.measurements import stored_runs
+from vcebench.running.assemble import networks_of
+from vcebench.running.clock import Clock, TimedNetwork
+from vcebench.running.engines import Done
+from vcebench.running.engines.local import LocalEngine
+from vcebench.running.progress import Progress
+from vcebench.running.runner import run
+from vcebench.running.tries import Outcome, Try
+from vcebench.running.worker import Worker
+from vcebench.settings.config import RunConfig
+
+PROFILE = "profile.json"
+EFFICIENCY = "7"  # the paper's table of time and memory
+WAITING = "waiting"
+STEP, FILES = "masks and update", "input and output"
+PHASES = ("prior", "classifier", "perceptual", STEP, "noise", "judging", FILES)
+"""classifier and perceptual: of the guidance, forward and backward. judging: the classifier's
+decisions on inputs and stored images. input and output: everything around the method."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of a run went.
+
+    Attributes:
+        method, tau, images, tries: what was run, and how many tries the images needed.
+        nfe: evaluations of the prior per image.
+        seconds: wall time of the run.
+        phases: phase → seconds, summed over threads.
+        memory_mib, memory_of: peak memory, and what was counted.
+        threads: batches at a time.
+    """
+
+    method: str
+    tau: int
+    images: int
+    tries: int
+    nfe: float
+    seconds: float
+    phases: dict[str, float]
+    memory_mib: float
+    memory_of: str
+    threads: int
+
+    def row(self) -> dict[str, Any]:
+        """A row for a table: seconds by phase and image, and their shares in percent."""
+        total = sum(self.phases.values())
+        shares = {f"{p}, %": round(100 * self.phases[p] / total, 1) for p in PHASES}
+        each = self.seconds / self.images
+        head = {
+            "method": self.method,
+            "τ": self.tau,
+            "n": self.images,
+            "tries": self.tries,
+            "NFE": self.nfe,
+        }
+        return {**head, "s/image": each, **shares, "peak MiB": self.memory_mib}
+
+
+@dataclass(frozen=True)
+class _TimedMethod(Method):
+    """A method whose own arithmetic, networks and noise apart, is a phase."""
+
+    inner: Method = field(kw_only=True)
+    clock: Clock = field(kw_only=True)
+
+    def gradient(self, state: State) -> Gradient:
+        return self.inner.gradient(state)
+
+    def explain(
+        self,
+        x: Tensor,
+        target: Tensor,
+        *,
+        prior: Prior,
+        guidance: Guidance,
+        noise: Noise,
+        trace: Trace | None = None,
+    ) -> Explanation:
+        with self.clock.phase(STEP):
+            return self.inner.explain(
+                x, target, prior=prior, guidance=guidance, noise=noise, trace=trace
+            )
+
+
+@dataclass(frozen=True)
+class _TimedNoise(KeyedNoise):
+    clock: Clock = field(kw_only=True)
+
+    def draw(self, purpose: str, step: int, inner_step: int = 0, pass_index: int = 0) -> Tensor:
+        with self.clock.phase("noise"):
+            return super().draw(purpose, step, inner_step, pass_index)
+
+
+@dataclass(frozen=True)
+class _TimedWorker(Worker):
+    clock: Clock = field(kw_only=True)
+
+    def explain(
+        self,
+        tries: Sequence[Try],
+        stop: threading.Event | None = None,
+        on_step: Callable[[], None] | None = None,
+    ) -> list[Outcome]:
+        with self.clock.phase(FILES):
+            return super().explain(tries, stop, on_step)
+
+    def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
+        plain = super()._noise(padded, x)
+        values = {f.name: getattr(plain, f.name) for f in fields(plain)}
+        return _TimedNoise(**values, clock=self.clock)
+
+
+class _TimedEngine(LocalEngine):
+    """The local engine; while the main thread waits for it, it does neither input nor output."""
+
+    clock: Clock
+
+    def collect(self) -> Done:
+        with self.clock.phase(WAITING):
+            return super().collect()
+
+
+def timed(worker: Worker, clock: Clock) -> Worker:
+    """The same worker with clocks around its networks, its method and its noise."""
+    values = {f.name: getattr(worker, f.name) for f in fields(Worker)}
+    judge, guide, phi = worker.classifier, worker.guide, worker.perceptual
+    if isinstance(phi, nn.Module):
+        phi = TimedNetwork(phi, clock, "perceptual")
+    values |= {
+        "method": _TimedMethod(tau=worker.method.tau, inner=worker.method, clock=clock),
+        "prior": Prior(TimedNetwork(worker.prior.network, clock, "prior"), worker.prior.schedule),
+        "classifier": over(judge, TimedNetwork(judge.network, clock, "judging")),
+        "guide": over(guide, TimedNetwork(guide.network, clock, "classifier")),
+        "perceptual": phi,
+    }
+    return _TimedWorker(**values, clock=clock)
+
+
+def profile(
+    config: RunConfig,
+    images: ImageSet,
+    bundle: Bundle,
+    output: Path,
+    threads: int | None = None,
+    progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
+) -> Profile:
+    """Make a run with clocks. The run is like any other, and can be evaluated.
+
+    Args:
+        config, images, bundle: of the run.
+        output: run folder; one that does not exist or holds no row yet.
+        threads: batches at a time on a CPU.
+        progress, data_root: see `vcebench.running.runner.run`.
+    """
+    clock = Clock(torch.device(config.device))
+    engines: list[_TimedEngine] = []
+
+    def launch(config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> _TimedEngine:
+        engine = _TimedEngine(timed(worker, clock), threads, on_step)
+        engine.clock = clock
+        engines.append(engine)
+        return engine
+
+    started = time.perf_counter()
+    with clock.phase(FILES):
+        folder = run(config, images, output, bundle, threads, progress, data_root, launch)
+    seconds = time.perf_counter() - started
+    memory, memory_of = engines[0].peak_memory()
+    rows = folder.rows()
+    found = Profile(
+        method=config.method,
+        tau=int(config.settings.get("tau") or 0),
+        images=len(rows),
+        tries=sum(row.tries for row in rows),
+        nfe=sum(row.nfe for row in rows) / len(rows),
+        seconds=seconds,
+        phases={name: clock.seconds.get(name, 0.0) for name in PHASES},
+        memory_mib=memory,
+        memory_of=memory_of,
+        threads=threads or torch.get_num_threads(),
+    )
+    with writing(folder.path):
+        write_atomic(folder.path / PROFILE, (dump(asdict(found)) + "\n").encode())
+    return found
+
+
+def profiled(
+    config: RunConfig,
+    images: ImageSet,
+    output: Path,
+    threads: int | None = None,
+    data_root: Path | None = None,
+) -> Profile:
+    """The profile of a run, stored or made now; the run itself is made and evaluated with it.
+
+    A run folder that holds rows made without clocks is left as it is; the profile then comes from
+    a run into a temporary folder.
+    """
+    if (output / PROFILE).exists():
+        return stored(output)
+    bundle = networks_of(config)
+    if not (output.exists() and RunFolder(output).rows()):
+        found = profile(config, images, bundle, output, threads, data_root=data_root)
+        folder = RunFolder(output)
+        session.keep(session.Result(folder, evaluate(folder, bundle, threads=threads)))
+        return found
+    with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
+        found = profile(config, images, bundle, Path(scratch) / "run", threads)
+    with writing(output):
+        write_atomic(output / PROFILE, (dump(asdict(found)) + "\n").encode())
+    return found
+
+
+def table_profiles(
+    dataset: str,
+    limit: int | None,
+    runs: Path,
+    execute: Callable[[Sequence[str]], int],
+    threads: int | None = None,
+    data_root: Path | None = None,
+) -> list[Profile]:
+    """Profiles of all runs of the efficiency table; those that lack are made, with their runs.
+
+    Args:
+        dataset, limit: see `vcebench.jobs.plan.plan`.
+        runs: folder of the run folders.
+        execute: runs a command line of ours in a process of its own (peak memory is a process's)
+            and returns its exit code.
+        threads, data_root: of every run.
+
+    Raises:
+        UserError: a run failed; those before it are kept.
+    """
+    found = []
+    for wanted in plan_of(EFFICIENCY, dataset, limit):
+        run_there = existing(wanted, stored_runs(runs)[0])
+        path = output_of(wanted, runs, data_root) if run_there is None else run_there.path
+        if not (path / PROFILE).exists():
+            words = ["profile", *wanted.arguments()[1:], "--output", str(path), "--format", "csv"]
+            words += ["--threads", str(threads)] if threads else []
+            words += ["--data-root", str(data_root)] if data_root else []
+            if execute(words):
+                raise UserError(f"stopped: {wanted.method} failed, its message is above")
+        found.append(stored(path))
+    return found
+
+
+def stored(folder: Path) -> Profile:
+    """The profile that a run folder holds."""
+    return Profile(**json.loads((folder / PROFILE).read_text()))

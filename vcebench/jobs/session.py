@@ -1,0 +1,222 @@
+"""A request carried out from end to end: run, evaluate, picture; also over several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vcebench.data.base import ImageSet, Task
+from vcebench.data.registry import dataset_entry
+from vcebench.errors import UserError
+from vcebench.evaluating.evaluation import Evaluation, evaluate
+from vcebench.evaluating.summary import save
+from vcebench.folders.images import dequantise, write_atomic
+from vcebench.folders.runfolder import MANIFEST, RunFolder
+from vcebench.folders.store import writing
+from vcebench.metrics.diversity import pairwise_distances, sigma_l
+from vcebench.metrics.result import MetricValue, missing, summarise
+from vcebench.models.bundle import Bundle
+from vcebench.running.assemble import networks_of
+from vcebench.running.engines import Launcher
+from vcebench.running.progress import Progress
+from vcebench.running.runner import run
+from vcebench.settings.config import RunConfig
+from vcebench.settings.custom import CustomTask
+from vcebench.showing.pictures import contact_sheet, png_bytes
+
+CONTACT_SHEET = "contact-sheet.png"
+RUNS = Path("runs")
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run and its metrics."""
+
+    folder: RunFolder
+    evaluation: Evaluation
+
+
+def run_and_measure(
+    config: RunConfig,
+    images: ImageSet,
+    output: Path | None = None,
+    threads: int | None = None,
+    progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
+    launch: Launcher | None = None,
+) -> Result:
+    """Make or continue a run, compute its metrics, draw its contact sheet.
+
+    Args:
+        config, images: from `vcebench.settings.request.resolve`.
+        output: run folder (default: runs/<dataset>-<task>-<method>-<hash>).
+        threads: batches at a time on a CPU.
+        progress: makes what shows the progress.
+        data_root: folder of a data set that does not ship with the package.
+        launch: starts the engine (default: on this machine).
+
+    Raises:
+        UserError, StoppedError: see `vcebench.running.runner.run`.
+    """
+    bundle = networks_of(config)
+    path = output or RUNS / config.folder_name()
+    folder = run(config, images, path, bundle, threads, progress, data_root, launch)
+    result = Result(folder, evaluate(folder, bundle, threads=threads))
+    keep(result)
+    return result
+
+
+def run_seeds(
+    config: RunConfig,
+    images: ImageSet,
+    seeds: int,
+    output: Path | None = None,
+    threads: int | None = None,
+    progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
+    launch: Launcher | None = None,
+) -> list[Result]:
+    """The same run with `seeds` seeds, counted from the configuration's, and σ_L over them.
+
+    The runs lie in sub-folders seed-<s> of the output folder.
+    """
+    if seeds < 2:
+        return [run_and_measure(config, images, output, threads, progress, data_root, launch)]
+    base = output or RUNS / config.folder_name(seeds)
+    results = []
+    for seed in range(config.seed, config.seed + seeds):
+        one = config.model_copy(update={"seed": seed})
+        path = base / f"seed-{seed}"
+        results.append(run_and_measure(one, images, path, threads, progress, data_root, launch))
+    return with_diversity(results, networks_of(config))
+
+
+def measure_again(
+    path: Path,
+    limit: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    custom: CustomTask | None = None,
+) -> list[Result]:
+    """The metrics of a stored run, or of the seeds of one; files are renewed unless limited.
+
+    Args:
+        path: a run folder, or the folder around seed-<s> folders.
+        limit: use only the first images.
+        device: where the networks run (default: where the run was made).
+        threads: chunks at a time on a CPU.
+        custom: the task, if the run is of somebody's own.
+    """
+    folders = run_folders(path)
+    config = folders[0].config()
+    _check_custom(config, custom)
+    if config.shard is not None:
+        raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
+    bundle = networks_of(config if device is None else config.model_copy(update={"device": device}))
+    results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
+    results = with_diversity(results, bundle, limit) if len(results) > 1 else results
+    if limit is None:
+        for result in results:
+            keep(result)
+    return results
+
+
+def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
+    """A run of somebody's own task names code to import: only what the caller names is run."""
+    if config.custom is None:
+        return
+    if custom is None:
+        raise UserError("this run is of a task of one's own: name its file too, --config FILE.toml")
+    stored = CustomTask(**config.custom)
+    if custom.model_copy(update={"data": stored.data}) != stored:
+        raise UserError("--config describes other networks than those the run was made with")
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task a run is about, a registered one or somebody's own."""
+    if config.custom is not None:
+        return CustomTask(**config.custom).task()
+    return dataset_entry(config.dataset).task(config.task)
+
+
+def run_folders(path: Path) -> list[RunFolder]:
+    """The run folder at `path`, or those of its seeds in their order."""
+    seeds = [entry.parent for entry in path.glob(f"seed-*/{MANIFEST}")]
+    if seeds and not (path / MANIFEST).exists():
+        ordered = sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-")))
+        return [RunFolder(entry) for entry in ordered]
+    return [RunFolder.existing(path)]
+
+
+def keep(result: Result) -> None:
+    """Write metrics and contact sheet into the run folder."""
+    folder = result.folder
+    save(folder, result.evaluation)
+    config = folder.config()
+    sheet = contact_sheet(folder, task_of(config))
+    with writing(folder.path):
+        write_atomic(folder.path / CONTACT_SHEET, png_bytes(sheet))
+
+
+def with_diversity(
+    results: Sequence[Result], bundle: Bundle, limit: int | None = None
+) -> list[Result]:
+    """The results of several seeds with σ_L in each of them; also written to their files."""
+    value = diversity([result.folder for result in results], bundle, limit)
+    renewed = []
+    for result in results:
+        values = {**result.evaluation.values, "sigma_l": value}
+        renewed.append(replace(result, evaluation=replace(result.evaluation, values=values)))
+        if limit is None:
+            save(result.folder, renewed[-1].evaluation)
+    return renewed
+
+
+@torch.no_grad()
+def diversity(
+    folders: Sequence[RunFolder], bundle: Bundle, limit: int | None = None
+) -> MetricValue:
+    """σ_L over the seeds of a run, on images that are finite in all of them."""
+    rows = [{row.id: row for row in folder.rows() if row.finite} for folder in folders]
+    if {folder.config().model_copy(update={"seed": 0}).digest() for folder in folders} != {
+        folders[0].config().model_copy(update={"seed": 0}).digest()
+    }:
+        raise UserError(f"the seeds in {folders[0].path.parent} differ in more than the seed")
+    shared = [row for row in rows[0].values() if all(row.id in other for other in rows)][:limit]
+    if bundle.lpips is None and "lpips" in bundle.missing:
+        return missing("sigma_l", bundle.missing["lpips"])
+    name = f"LPIPS's formula, unweighted, on {bundle.backbones.get('perceptual', 'perceptual')}"
+    look: Callable[[Tensor], Tensor] = bundle.perceptual
+    distance: Callable[[Tensor, Tensor], Tensor] = feature_distance
+    if bundle.lpips is not None:
+        name = bundle.backbones.get("lpips", "LPIPS")
+        look, distance = nn.Identity(), bundle.lpips
+    if not shared:
+        return missing("sigma_l", "no image is finite in all seeds", backbone=name)
+    device = next(bundle.classifier.parameters()).device
+    values: list[float] = []
+    for start in range(0, len(shared), _CHUNK):
+        chunk = shared[start : start + _CHUNK]
+        features = [
+            look(dequantise(folder.images("counterfactuals", chunk).to(device)))
+            for folder in folders
+        ]
+        values += list(sigma_l(pairwise_distances(features, distance), len(folders)))
+    nobody = [False] * len(values)
+    return summarise("sigma_l", values, nobody, nobody, backbone=name)
+
+
+def feature_distance(a: Tensor, b: Tensor) -> Tensor:
+    """LPIPS's formula without learned weights, on one layer's features (Zhang et al., 2018, Eq. 1).
+
+    Features (B, C, H, W) are scaled to unit length over the channels; the squared difference is
+    summed over channels and averaged over pixels. Returns (B,).
+    """
+    difference = F.normalize(a, dim=1, eps=1e-10) - F.normalize(b, dim=1, eps=1e-10)
+    return difference.square().sum(dim=1).mean(dim=(1, 2))

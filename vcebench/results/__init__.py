@@ -1,0 +1,1 @@
+"""Figures, printed and measured, and the tables and claims made from them."""

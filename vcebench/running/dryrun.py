@@ -1,0 +1,213 @@
+"""What a run would do and cost: its plan, and an estimate from a few warm-up steps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from vcebench.data.base import ImageSet
+from vcebench.errors import UserError
+from vcebench.folders.runfolder import MANIFEST, RunFolder
+from vcebench.formats import readable
+from vcebench.methods.registry import METHODS
+from vcebench.models.bundle import Bundle
+from vcebench.running import cost as profiling
+from vcebench.running.assemble import worker_of
+from vcebench.running.precision import precision_flags
+from vcebench.running.runner import pending
+from vcebench.running.tries import Item, Try
+from vcebench.running.worker import CancelledError, Worker
+from vcebench.settings.config import RunConfig, differences
+
+WARM_UP = 2
+"""Evaluations of the prior a batch makes before the clock starts."""
+
+TIMED = 8
+"""Evaluations that are timed, or a few more: a batch is given up at the end of a step."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would cost.
+
+    Attributes:
+        images: still to be explained.
+        evaluations: of the prior, per image and try.
+        seconds_per_batch: wall seconds of a batch, with as many side by side as the run has.
+        batches: full batches if every image flips at its first try.
+        tries: tries an image has at most.
+        memory_mib, memory_of: peak during the warm-up, and what was counted.
+    """
+
+    images: int
+    evaluations: int
+    seconds_per_batch: float
+    batches: int
+    tries: int
+    memory_mib: float
+    memory_of: str
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """Wall seconds if every image flips at its first try, and if each needs all of them."""
+        once = self.seconds_per_batch * self.batches
+        return once, once * self.tries
+
+
+def estimate(
+    config: RunConfig, images: ImageSet, bundle: Bundle, done: int = 0, threads: int | None = None
+) -> Estimate:
+    """Time and memory of a run, from the first steps of its first batches; nothing is stored.
+
+    Args:
+        config, images, bundle: of the run.
+        done: images that are there already.
+        threads: batches at a time on a CPU.
+
+    Raises:
+        UserError: something about the request is not usable.
+    """
+    worker = worker_of(config, bundle)
+    on_cpu = worker.device.type == "cpu"
+    slots = (threads or torch.get_num_threads()) if on_cpu else 1
+    first = list(islice(pending(config, images, {}), config.batch_size))
+    evaluations = METHODS[config.method].evaluations(int(config.settings.get("tau") or 1))
+    profiling.reset_peak_memory(worker.device)
+    with precision_flags(config.precision):
+        seconds = _seconds_per_batch(worker, first, slots, evaluations)
+    memory, counted = profiling.peak_memory(worker.device)
+    left = config.limit - done
+    return Estimate(
+        images=left,
+        evaluations=evaluations,
+        seconds_per_batch=seconds,
+        batches=-(-left // config.batch_size),
+        tries=len(config.guidance.lambda_class),
+        memory_mib=memory,
+        memory_of=counted,
+    )
+
+
+def _seconds_per_batch(
+    worker: Worker, items: Sequence[Item], slots: int, evaluations: int
+) -> float:
+    """Wall seconds of a batch with `slots` of them at a time, as `engines.local` runs them."""
+    tries = [Try(item, 0, worker.guidance.lambda_class[0], last=True) for item in items]
+    clock = _Clock(slots)
+    hook = worker.prior.network.register_forward_hook(lambda *_: clock.evaluated())
+    before = torch.get_num_threads()
+    if worker.device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(slots) as pool:
+            batches = [
+                pool.submit(worker.explain, tries, clock.stop, clock.stepped) for _ in range(slots)
+            ]
+            for batch in batches:
+                with suppress(CancelledError):
+                    batch.result()
+    finally:
+        hook.remove()
+        torch.set_num_threads(before)
+    return clock.seconds_for(evaluations)
+
+
+class _Clock:
+    """Times evaluations of the prior over all batches, and ends the batches once it has enough."""
+
+    def __init__(self, slots: int) -> None:
+        self.stop = threading.Event()
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._made = 0
+        self._begun = time.perf_counter()
+        self._first = self._last = (0, self._begun)
+
+    def evaluated(self) -> None:
+        """The prior was evaluated for a batch."""
+        with self._lock:
+            self._made += 1
+            if self._made == WARM_UP * self._slots:
+                self._first = (self._made, time.perf_counter())
+
+    def stepped(self) -> None:
+        """A batch is through with a step."""
+        with self._lock:
+            if self._made >= (WARM_UP + TIMED) * self._slots and not self.stop.is_set():
+                self._last = (self._made, time.perf_counter())
+                self.stop.set()
+
+    def seconds_for(self, evaluations: int) -> float:
+        """Seconds of a batch that needs so many evaluations, as its share of the wall time."""
+        if not self.stop.is_set():  # all batches came to their end
+            return (time.perf_counter() - self._begun) / self._slots
+        (before, start), (after, end) = self._first, self._last
+        return evaluations * (end - start) / (after - before)
+
+
+def plan_rows(
+    config: RunConfig,
+    images: ImageSet,
+    bundle: Bundle,
+    output: Path,
+    seeds: int = 1,
+    threads: int | None = None,
+) -> list[dict[str, str]]:
+    """What a run would do and cost, as rows "what", "value" for people.
+
+    Raises:
+        UserError: the folder holds a run with another configuration, or the request is not usable.
+    """
+    done = _stored(config, output)
+    found = estimate(config, images, bundle, done, threads)
+    low, high = (span(seconds * seeds) for seconds in found.seconds)
+    ladder = ", ".join(f"{rung:g}" for rung in config.guidance.lambda_class)
+    settings = ", ".join(f"{name} {readable(value)}" for name, value in config.settings.items())
+    return [
+        {"what": name, "value": value}
+        for name, value in (
+            ("run", f"{config.method} on {config.dataset} {config.task}, {config.split}"),
+            ("settings", settings),
+            ("images", f"{found.images} to explain, {done} there already"),
+            ("batches", f"{found.batches} of {config.batch_size} if every image flips at once"),
+            ("tries", f"at most {found.tries} an image, λ_c {ladder}"),
+            ("seeds", f"{seeds}, from {config.seed}"),
+            ("prior evaluations", f"{found.evaluations} an image and try"),
+            ("device", f"{config.device}, {config.precision}"),
+            ("time", f"{low} if every image flips at its first try, at most {high}; metrics extra"),
+            ("peak memory", f"{found.memory_mib:.0f} MiB so far ({found.memory_of})"),
+            ("run folder", str(output)),
+        )
+    ]
+
+
+def _stored(config: RunConfig, output: Path) -> int:
+    """Images a run folder holds already. Raises `UserError` if it is of another configuration."""
+    if not (output / MANIFEST).exists():
+        return 0
+    folder = RunFolder(output)
+    stored = folder.config()
+    if stored.digest() != config.digest():
+        before, after = (one.model_dump(mode="json") for one in (stored, config))
+        lines = "; ".join(differences(before, after))
+        raise UserError(f"{output} was made with another configuration ({lines}); give another")
+    return len(folder.rows())
+
+
+def span(seconds: float) -> str:
+    """A duration for people.
+
+    >>> span(7.4), span(200), span(9000)
+    ('7 s', '3.3 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,84 @@
+"""Precision tiers. Reduced precision covers the networks alone; a step's arithmetic is float32.
+
+exact: float32 with TF32 off. fast: float32 with TF32. bf16, fp16: networks under autocast.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from vcebench.settings.config import Precision
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+_MATRICES = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+class _FloatNorm(nn.GroupNorm):
+    """Group norm in float32, as autocast has it on CUDA; on CPUs its bfloat16 gradient is slow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
+class Autocast(nn.Module):
+    """A network run under autocast; its output is float32 again.
+
+    The weights of its matrix products are kept in the reduced type, as autocast would cast them at
+    every call; all others are shared with the network, which stays as it is.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = _twin(network, dtype)
+        self.dtype = dtype
+
+    def forward(self, x: Tensor, *rest: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, dtype=self.dtype):
+            out: Tensor = self.network(x, *rest)
+        return out.float()
+
+
+def in_precision(network: nn.Module, precision: Precision) -> nn.Module:
+    """The network as this tier runs it."""
+    dtype = _DTYPES.get(precision)
+    return network if dtype is None else Autocast(network, dtype)
+
+
+def _twin(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of the network for autocast; only what is cast takes new memory."""
+    kept = [*network.parameters(), *network.buffers()]
+    known = {id(tensor): tensor for tensor in kept}
+    for module in network.modules():
+        if isinstance(module, _MATRICES):
+            for weight in module.parameters(recurse=False):
+                known[id(weight)] = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+    twin = copy.deepcopy(network, known)  # what the memo knows is taken as its copy
+    for module in twin.modules():
+        if type(module) is nn.GroupNorm:
+            module.__class__ = _FloatNorm
+    return twin
+
+
+@contextmanager
+def precision_flags(precision: Precision) -> Iterator[None]:
+    """Switches of PyTorch that a tier needs; restored at the end.
+
+    cuDNN is kept to deterministic kernels, chosen the same way every time: an image must not depend
+    on which kernel happened to be fastest.
+    """
+    tf32 = precision == "fast"
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
+    try:
+        matmul.allow_tf32, cudnn.allow_tf32 = tf32, tf32
+        cudnn.deterministic, cudnn.benchmark = True, False
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before

@@ -1,0 +1,86 @@
+"""Progress of a run, on stderr."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from vcebench.folders.rows import Row
+from vcebench.settings.config import RunConfig
+
+
+class Progress:
+    """A bar with images done and flips so far; moves with every step of the reverse loop.
+
+    Args:
+        config: the run it is about.
+        console: where it is drawn (default: stderr).
+    """
+
+    def __init__(self, config: RunConfig, console: Console | None = None) -> None:
+        self._steps = int(config.settings.get("tau") or 1)
+        self._name = f"{config.method} · {config.dataset} {config.task}"
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console or Console(stderr=True),
+        )
+        self._lock = threading.Lock()
+        self._done = self._flipped = 0
+        self._under_way = 0.0
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def start(self, finished: Iterable[Row], total: int) -> None:
+        """Begin, with the rows that are there already."""
+        self._task = self._bar.add_task(self._name, total=total, state="")
+        self._total = total
+        self._add(list(finished))
+        self._draw()
+
+    def step(self, images: int) -> None:
+        """A step of the loop is done for that many images; called from any thread."""
+        with self._lock:
+            self._under_way += images / self._steps
+        self._draw()
+
+    def finished(self, tries: int, rows: Sequence[Row]) -> None:
+        """A batch of that many tries has ended and these images are final."""
+        with self._lock:
+            self._under_way = max(0.0, self._under_way - tries)
+        self._add(rows)
+        self._draw()
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        self._done += len(rows)
+        self._flipped += sum(row.flipped for row in rows)
+
+    def _draw(self) -> None:
+        self._bar.update(
+            self._task,
+            completed=self._completed(),
+            state=f"{self._done} of {self._total} images, {self._flipped} flipped",
+        )
+
+    def _completed(self) -> float:
+        # A batch may have to be tried again: only the last image completes the bar.
+        estimate = self._done + self._under_way
+        return self._done if self._done >= self._total else min(estimate, self._total - 0.01)

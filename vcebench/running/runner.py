@@ -1,0 +1,236 @@
+"""A run: plan, full batches with retries, commits, and what is said when it ends early."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from vcebench.data.base import HasTruth, ImageSet
+from vcebench.data.files import BadImageError
+from vcebench.errors import StoppedError, UserError, one_line
+from vcebench.folders.images import Codec
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.store import Finished, RunStore, open_store
+from vcebench.methods.core.errors import MethodError
+from vcebench.models.bundle import Bundle
+from vcebench.running import cost as profiling
+from vcebench.running.assemble import network_facts, worker_of
+from vcebench.running.engines import Launcher
+from vcebench.running.engines.local import Local
+from vcebench.running.ladder import Final, Ladder, drive
+from vcebench.running.precision import precision_flags
+from vcebench.running.progress import Progress
+from vcebench.running.tries import Item
+from vcebench.settings.config import PROTOCOL, RunConfig
+from vcebench.settings.custom import CustomTask
+
+LARGEST_SIDE = 4096
+
+
+def run(
+    config: RunConfig,
+    images: ImageSet,
+    output: Path,
+    bundle: Bundle,
+    threads: int | None = None,
+    progress: Callable[[RunConfig], Progress] = Progress,
+    data_root: Path | None = None,
+    launch: Launcher | None = None,
+) -> RunFolder:
+    """Make a run, or continue one; returns its folder.
+
+    Args:
+        config: the complete configuration.
+        images: the image set it is about.
+        output: the run folder.
+        bundle: the networks of its task, on its device.
+        threads: batches at a time on a CPU.
+        progress: makes what shows the progress.
+        data_root: where the data set lies, for those who evaluate the run.
+        launch: starts the engine (default: `Local` with `threads`).
+
+    Raises:
+        UserError: something about the request is not usable; nothing was lost.
+        StoppedError: interrupted; the same call continues.
+    """
+    worker = worker_of(config, bundle)
+    launch = launch or Local(threads)
+    started = time.perf_counter()
+    wanted = len(config.indices())
+    with open_store(output, _manifest(config, network_facts(bundle), data_root)) as store:
+        if len(store.finished) >= wanted:
+            if store.manifest.get("status") != "finished":
+                store.update(status="finished")
+            return store.folder
+        skipped: dict[str, str] = {}
+        sitting = _sitting(worker.device, threads, str(launch))
+        store.update(status="running")
+        with precision_flags(config.precision), progress(config) as shown:
+            shown.start(store.finished.values(), wanted)
+            with _interruptible(store, wanted):
+                engine = launch(config, worker, shown.step)
+                try:
+                    ladder = Ladder(
+                        pending(config, images, store.finished, skipped),
+                        config.guidance.lambda_class,
+                        config.batch_size,
+                    )
+                    for batch in drive(ladder, engine):
+                        done = [_finished(final, images) for final in batch.finals]
+                        store.commit(done)
+                        shown.finished(batch.tries, [result.row for result in done])
+                finally:
+                    engine.close()
+                    _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
+        store.update(status="finished", skipped=skipped)
+        return store.folder
+
+
+def pending(
+    config: RunConfig, images: ImageSet, finished: Any, skipped: dict[str, str] | None = None
+) -> Iterator[Item]:
+    """The images of a run that have no row yet, opened one by one.
+
+    Args:
+        skipped: gets the files that cannot be used, with the reason, if the run skips them.
+    """
+    asked = None
+    if config.custom is not None:
+        asked = CustomTask(**config.custom).target_class(images.task.labels)
+    for index in config.indices():
+        try:
+            example = images[index]
+        except BadImageError as error:
+            if not config.skip_bad:
+                raise
+            if skipped is not None:
+                skipped[str(index)] = one_line(error)
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
+            continue
+        if example.id in finished:
+            continue
+        check_image(example.image, example.id)
+        # A classifier that knows nothing of the task is asked for what the task's would be asked.
+        target = asked if config.classifier == "task" else 1 - example.label
+        yield Item(
+            example.id,
+            index,
+            example.image,
+            example.label,
+            target=target,
+            traced=index < config.trace,
+        )
+
+
+def check_image(image: torch.Tensor, name: str) -> None:
+    """Refuse what is not a uint8 image with shape (3, H, W)."""
+    shape = tuple(image.shape)
+    if image.dtype != torch.uint8 or len(shape) != 3 or shape[0] != 3:
+        raise UserError(
+            f"image {name} is {image.dtype} with shape {shape}; give uint8 with shape (3, H, W)"
+        )
+    if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
+        raise UserError(f"image {name} has {shape[1]}x{shape[2]} pixels; resize it")
+
+
+def _finished(final: Final, images: ImageSet) -> Finished:
+    """Row and files of an image that has had its last try."""
+    row = _row(final)
+    outcome = final.outcome
+    files = dict(outcome.files)
+    if outcome.trace:
+        files[f"trace/{row.id}.safetensors"] = safetensors.torch.save(outcome.trace)
+    if row.finite and isinstance(images, HasTruth):
+        truth = images.truth(row.index, row.target).counterfactual
+        files[f"truths/{row.id}.png"] = Codec().encode(truth)
+    return Finished(row, files)
+
+
+def _row(final: Final) -> Row:
+    item, outcome, cost = final.attempt.item, final.outcome, final.cost
+    return Row(
+        id=item.id,
+        index=item.index,
+        status="ok" if outcome.finite else "non-finite",
+        label=item.label,
+        prediction=outcome.prediction,
+        source=outcome.source,
+        target=outcome.target,
+        correct=item.label < 0 or outcome.prediction == item.label,  # below 0: unlabelled
+        flipped=outcome.flipped,
+        flipped_float=outcome.flipped_float,
+        top1=outcome.top1,
+        lambda_class=final.attempt.lambda_class,
+        tries=cost.tries,
+        nfe=cost.nfe,
+        seconds=cost.seconds,
+        margin_input=outcome.margin_input,
+        margin=outcome.margin,
+        target_probability_input=outcome.target_probability_input,
+        target_probability=outcome.target_probability,
+        batch_size=cost.batch_size,
+    )
+
+
+def _manifest(
+    config: RunConfig, networks: dict[str, Any], data_root: Path | None
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "protocol": PROTOCOL,
+        "status": "running",
+        "config": config.model_dump(mode="json"),
+        "config_hash": config.digest(),
+        "networks": networks,
+        "data_root": None if data_root is None else str(data_root.resolve()),
+        "sittings": [],
+    }
+
+
+def _sitting(device: torch.device, threads: int | None, engine: str) -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["vcebench", *sys.argv[1:]]),
+        "versions": profiling.versions(),
+        "git_commit": profiling.git_commit(),
+        "device": profiling.device_name(device),
+        "threads": threads or torch.get_num_threads(),
+        "engine": engine,
+    }
+
+
+def _note(
+    store: RunStore, sitting: dict[str, Any], memory: tuple[float, str], seconds: float
+) -> None:
+    """Add a sitting to the manifest."""
+    peak, counted = memory
+    done = sitting | {
+        "seconds": round(seconds, 3),
+        "images": len(store.finished),
+        "peak_memory_mib": round(peak, 1),
+        "peak_memory_of": counted,
+    }
+    store.update(sittings=[*store.manifest["sittings"], done])
+
+
+@contextmanager
+def _interruptible(store: RunStore, wanted: int) -> Iterator[None]:
+    """Say how to go on when a run is interrupted; what was committed stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        store.update(status="interrupted")
+        raise StoppedError(
+            f"stopped after {len(store.finished)} of {wanted} images; the same command continues"
+        ) from None
+    except MethodError as error:
+        raise UserError(one_line(error)) from error

@@ -1,0 +1,248 @@
+"""One batch of tries through a method: pad, explain, quantise, judge.
+
+Every batch has the same shape. Rows of a batch never mix in our networks, so at equal shape an
+image's counterfactual is the same bits whatever stands beside it (see `engines.local` for the one
+condition PyTorch's CPU kernels add).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from vcebench.folders.images import Codec, dequantise, encode_masks
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.noise import KeyedNoise
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.sampler import Explanation, Method
+from vcebench.models.classifier import Decision, TargetClassifier, remembered
+from vcebench.running.tries import Outcome, Try
+from vcebench.settings.config import GuidanceConfig
+
+
+class CancelledError(Exception):
+    """The batch was given up because the run is being stopped."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A method with all its networks on one device.
+
+    Attributes:
+        method: the method.
+        prior, perceptual: its networks, as the precision tier runs them.
+        classifier: the classifier to explain, in float32: it judges.
+        guide: the same classifier as the tier runs it: it guides.
+        class_unit, perceptual_unit: calibrated factors of the guidance.
+        guidance: weights of the joint loss.
+        dataset: name that keys the noise.
+        seed: seed of the noise.
+        batch_size: rows of every batch.
+        codec: how counterfactuals become files.
+        device: where it all runs.
+        keep_files: encode final images as files.
+    """
+
+    method: Method
+    prior: Prior
+    classifier: TargetClassifier
+    guide: TargetClassifier
+    perceptual: Callable[[Tensor], Tensor] | None
+    guidance: GuidanceConfig
+    dataset: str
+    seed: int
+    batch_size: int
+    class_unit: float = 1.0
+    perceptual_unit: float = 1.0
+    codec: Codec = field(default_factory=Codec)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    keep_files: bool = True
+
+    @torch.no_grad()
+    def explain(
+        self,
+        tries: Sequence[Try],
+        stop: threading.Event | None = None,
+        on_step: Callable[[], None] | None = None,
+    ) -> list[Outcome]:
+        """Outcomes of at most a batch of tries, in their order.
+
+        Args:
+            tries: 1 … batch_size tries.
+            stop: once set, the batch is given up with `CancelledError`.
+            on_step: called after every step of the reverse loop.
+        """
+        padded = [tries[i % len(tries)] for i in range(self.batch_size)]
+        x = dequantise(torch.stack([t.item.image for t in padded]).to(self.device))
+        judge = remembered(self.classifier)
+        decision = self._decide(judge, x, padded)
+        hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
+        found = self.method.explain(
+            x,
+            decision.target,
+            prior=self.prior,
+            guidance=self._guidance(padded, decision),
+            noise=self._noise(padded, x),
+            trace=hook,
+        )
+        return self._judge(judge, tries, x, decision, found, hook)
+
+    def _decide(self, judge: TargetClassifier, x: Tensor, padded: Sequence[Try]) -> Decision:
+        """The classifier's decision, with targets replaced where the items ask for others."""
+        decision = judge.decide(x)
+        asked = [t.item.target for t in padded]
+        if all(target is None for target in asked):
+            return decision
+        own = decision.target.tolist()
+        target = torch.tensor([o if a is None else a for a, o in zip(asked, own, strict=True)])
+        target = target.to(self.device)
+        # An input that is of the target class already is explained against the runner-up.
+        taken = decision.source == target
+        source = torch.where(taken, decision.target, decision.source)
+        return Decision(decision.prediction, source, target)
+
+    def _guidance(self, padded: Sequence[Try], decision: Decision) -> Guidance:
+        weights = self.guidance
+        rungs = torch.tensor([t.lambda_class for t in padded], device=self.device)
+        return Guidance(
+            classifier=self.guide,
+            lambda_class=rungs,
+            perceptual=self.perceptual,
+            source=decision.source,
+            lambda_perceptual=weights.lambda_perceptual,
+            lambda_l1=weights.lambda_l1,
+            class_unit=self.class_unit * weights.class_factor,
+            perceptual_unit=self.perceptual_unit,
+            use_logits=weights.use_logits,
+        )
+
+    def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
+        ids = [t.item.id for t in padded]
+        shape = (x.shape[1], x.shape[2], x.shape[3])
+        return KeyedNoise(self.seed, self.dataset, ids, shape, self.device)
+
+    def _judge(
+        self,
+        judge: TargetClassifier,
+        tries: Sequence[Try],
+        x: Tensor,
+        decision: Decision,
+        found: Explanation,
+        hook: _StepHook,
+    ) -> list[Outcome]:
+        """Quantise the counterfactuals and ask the classifier about what will be stored."""
+        finite = found.x_cf.isfinite().flatten(1).all(dim=1)
+        x_cf = found.x_cf.nan_to_num(0.0, 0.0, 0.0)
+        levels = self.codec.quantise(x_cf).cpu()
+        stored = torch.stack([self.codec.stored(image) for image in levels])
+        seen = dequantise(stored.to(self.device))
+        source, target = decision.source, decision.target
+        before = judge.probabilities(x).gather(1, target[:, None])[:, 0]
+        after = judge.probabilities(seen).gather(1, target[:, None])[:, 0]
+        margin = judge.margin(seen, target, source)
+        columns = {
+            "finite": finite,
+            "prediction": decision.prediction,
+            "source": source,
+            "target": target,
+            "flipped": (margin > 0) & finite,
+            "flipped_float": (judge.margin(x_cf, target, source) > 0) & finite,
+            "top1": (judge.predict(seen) == target) & finite,
+            "nfe": found.nfe,
+            "margin_input": judge.margin(x, target, source),
+            "margin": margin,
+            "target_probability_input": before,
+            "target_probability": after,
+        }
+        values = {name: column.tolist() for name, column in columns.items()}
+        outcomes = []
+        for row, attempt in enumerate(tries):
+            facts = {name: column[row] for name, column in values.items()}
+            masks = [None if m is None else m[row].cpu() for m in (found.mask_z, found.mask_x)]
+            files = {}
+            if self.keep_files and (facts["flipped"] or attempt.last):
+                files = self._files(attempt, levels[row], masks[0], masks[1], facts["finite"])
+            outcomes.append(
+                Outcome(
+                    **facts,
+                    image=stored[row],
+                    mask_z=masks[0],
+                    mask_x=masks[1],
+                    files=files,
+                    trace=hook.of(row),
+                )
+            )
+        return outcomes
+
+    def _files(
+        self,
+        attempt: Try,
+        image: Tensor,
+        mask_z: Tensor | None,
+        mask_x: Tensor | None,
+        finite: bool,
+    ) -> dict[str, bytes]:
+        name = f"{attempt.item.id}{self.codec.suffix}"
+        files = {f"inputs/{name}": self.codec.encode(attempt.item.image)}
+        if not finite:
+            return files
+        files[f"counterfactuals/{name}"] = self.codec.encode(image)
+        masks = encode_masks(mask_z, mask_x)
+        if masks is not None:
+            files[f"masks/{attempt.item.id}.png"] = masks
+        return files
+
+
+class _StepHook:
+    """Trace of some rows of a batch; also where a batch reports progress and can be stopped."""
+
+    def __init__(
+        self,
+        rows: Sequence[int],
+        stop: threading.Event | None,
+        on_step: Callable[[], None] | None,
+    ) -> None:
+        self._rows = list(rows)
+        self._stop = stop
+        self._on_step = on_step
+        self._steps: list[dict[str, Tensor]] = []
+
+    def record(
+        self,
+        step: int,
+        i: int,
+        z: Tensor,
+        x_t: Tensor,
+        mask_z: Tensor | None,
+        mask_x: Tensor | None,
+    ) -> None:
+        """See `vcebench.methods.core.sampler.Trace`."""
+        if self._stop is not None and self._stop.is_set():
+            raise CancelledError
+        if self._on_step is not None:
+            self._on_step()
+        if not self._rows:
+            return
+        everywhere = torch.ones_like(x_t[:, :1], dtype=torch.bool)
+        self._steps.append(
+            {
+                "index": torch.full((len(x_t),), i),
+                "z": z.cpu().clone(),
+                "x_t": x_t.cpu().clone(),
+                "mask_z": (everywhere if mask_z is None else mask_z).cpu().clone(),
+                "mask_x": (everywhere if mask_x is None else mask_x).cpu().clone(),
+            }
+        )
+
+    def of(self, row: int) -> dict[str, Tensor]:
+        """The trace of one row: name → (steps, …); empty if the row is not traced."""
+        if row not in self._rows or not self._steps:
+            return {}
+        return {
+            name: torch.stack([step[name][row] for step in self._steps]).contiguous()
+            for name in self._steps[0]
+        }

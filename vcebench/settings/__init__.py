@@ -1,0 +1,1 @@
+"""What is asked: configurations, presets, a person's own task."""

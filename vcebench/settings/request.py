@@ -1,0 +1,178 @@
+"""From what a person asked for to a complete configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vcebench.data.base import ImageSet
+from vcebench.data.registry import open_dataset
+from vcebench.errors import UserError, user_errors
+from vcebench.methods.core.sampler import Method
+from vcebench.methods.registry import METHODS, method
+from vcebench.settings.config import (
+    GuidanceConfig,
+    RunConfig,
+    Setting,
+    build_config,
+    build_guidance,
+)
+from vcebench.settings.custom import CustomTask, read_custom
+from vcebench.settings.presets import preset
+
+SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
+"""Settings of methods that have command-line options of their own."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for; None stands for the preset's value or the default.
+
+    settings: overrides of the method's settings; an unknown one is an error.
+    guidance: overrides of `GuidanceConfig`.
+    limit: number of images; 0 means all of the split.
+    data_root: folder of a data set that does not ship with the package.
+    skip_bad: leave out image files that cannot be used.
+    classifier: "task", or "random" or "permuted" for the sanity check.
+    custom: a task of somebody's own; it takes the place of data set, task and split.
+    shard: (i, n), only every n-th image from the i-th on.
+    """
+
+    method: str
+    dataset: str
+    task: str | None = None
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    device: str = "auto"
+    settings: dict[str, Setting] = field(default_factory=dict)
+    guidance: dict[str, Any] = field(default_factory=dict)
+    precision: str = "exact"
+    image_format: str = "png"
+    trace: int = 0
+    data_root: Path | None = None
+    skip_bad: bool = False
+    classifier: str = "task"
+    custom: CustomTask | None = None
+    shard: tuple[int, int] | None = None
+
+
+def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
+    """The complete configuration, and the image set it is about.
+
+    Raises:
+        UserError: an unknown name (nearest ones named) or a value out of bounds, in one line.
+    """
+    if not request.method:
+        raise UserError("say which method: --method ID; `vcebench list methods` shows them")
+    if not request.dataset:
+        raise UserError("say which data set: --dataset ID, or --config FILE.toml for your own")
+    if request.custom is not None and request.classifier != "task":
+        raise UserError(f"--classifier {request.classifier} is for synthfaces smile, not your own")
+    with user_errors():
+        method(request.method)  # an unknown method is reported before anything is opened
+        images = _images(request)
+        chosen = preset(images.name, images.task.name)
+        explainer = configured_method(request.method, chosen.settings(), request.settings)
+    if request.limit is not None and request.limit < 0:
+        raise UserError(f"limit is {request.limit}; use a number of images, or 0 for all")
+    limit = chosen.limit if request.limit is None else request.limit
+    guidance = {"class_factor": chosen.class_factor, **request.guidance}
+    batch_size = chosen.batch_size if request.batch_size is None else request.batch_size
+    config = build_config(
+        method=request.method,
+        settings=explainer.settings(),
+        dataset=images.name,
+        task=images.task.name,
+        split=images.split,
+        limit=min(limit or len(images), len(images)),
+        seed=request.seed,
+        batch_size=batch_size,
+        guidance=build_guidance(**guidance),
+        precision=request.precision,
+        image_format=request.image_format,
+        device=resolve_device(request.device),
+        trace=request.trace,
+        skip_bad=request.skip_bad,
+        classifier=request.classifier,
+        custom=_custom(request, images),
+        shard=request.shard,
+    )
+    return config, images
+
+
+def with_custom(request: Request, path: Path) -> Request:
+    """The request with the task of a TOML file; what was asked for wins over its [run] table.
+
+    Raises UserError: the file does not fit, or data set, task or split are given beside it.
+    """
+    if request.dataset or request.task or request.split:
+        raise UserError("--config brings its own images: leave --dataset, --task, --split away")
+    custom, table = read_custom(path)
+    asked = dict(table)
+    named = {
+        name: asked.pop(name, None)
+        for name in ("method", "limit", "batch_size", "seed", "precision", "image_format")
+    }
+    weights = {name: asked.pop(name) for name in list(asked) if name in GuidanceConfig.model_fields}
+    given = {name: value for name, value in request.guidance.items() if value is not True}
+    defaults = Request(method="", dataset="")
+    chosen = {
+        name: value
+        for name, value in named.items()
+        if value is not None and getattr(request, name) == getattr(defaults, name)
+    }
+    return replace(
+        request,
+        **chosen,
+        dataset=custom.name,
+        settings={**asked, **request.settings},
+        guidance={**weights, **given},
+        custom=custom,
+    )
+
+
+def _custom(request: Request, images: ImageSet) -> dict[str, Any] | None:
+    custom = request.custom
+    return None if custom is None else custom.named(images).model_dump(mode="json")
+
+
+def _images(request: Request) -> ImageSet:
+    """The image set asked for, a registered one or somebody's own."""
+    if request.custom is None:
+        return open_dataset(request.dataset, request.task, request.split, request.data_root)
+    images = request.custom.open()
+    request.custom.target_class(images.task.labels)
+    return images
+
+
+def configured_method(
+    name: str, defaults: dict[str, Setting], overrides: dict[str, Setting]
+) -> Method:
+    """A method with a preset's values for the settings it has, and a person's own on top."""
+    allowed = METHODS[name].parameters()
+    fitting = {key: value for key, value in defaults.items() if key in allowed}
+    return method(name, **{**fitting, **overrides})
+
+
+def method_of(config: RunConfig) -> Method:
+    """The method of a configuration."""
+    fixed = METHODS[config.method].fixed
+    free = {key: value for key, value in config.settings.items() if key not in fixed}
+    return method(config.method, **free)
+
+
+def resolve_device(name: str) -> str:
+    """ "cpu" or "cuda", from "auto", "cpu" or "cuda"; raises `UserError` if it is not there."""
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise UserError(f"unknown device {name!r}; use auto, cpu or cuda")
+    if name == "cuda" and not available:
+        raise UserError("PyTorch finds no CUDA device here; use --device cpu")
+    return name

@@ -1,0 +1,1 @@
+"""Pictures for people: figures, sheets of images, the report."""

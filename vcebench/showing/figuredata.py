@@ -1,0 +1,184 @@
+"""What the figures show, read from stored runs and measured rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from vcebench.data.base import HasAttributes
+from vcebench.data.registry import open_dataset
+from vcebench.errors import UserError, one_line
+from vcebench.folders.images import dequantise
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.metrics import attributes, cout
+from vcebench.models.bundle import Bundle
+from vcebench.results import published
+from vcebench.results.measurements import Measurement
+from vcebench.results.tables.names import method_name
+from vcebench.showing.figures import Curves, Film, Floats, Point, Tries
+
+CURVE_IMAGES = 64
+_CHUNK = 64
+
+
+def label_of(folder: RunFolder) -> str:
+    """Name of a run in a figure."""
+    return method_name(folder.config().method)
+
+
+def tries_of(folder: RunFolder) -> Tries:
+    """The tries of a run. Raises `UserError` if there is no finished image."""
+    rows = folder.rows()
+    if not rows:
+        raise UserError(f"{folder.path} holds no finished image; run it first")
+    return Tries(
+        label_of(folder),
+        [row.lambda_class for row in rows],
+        [row.nfe for row in rows],
+        [row.flipped for row in rows],
+    )
+
+
+def traced(folder: RunFolder) -> list[str]:
+    """Ids of the images whose steps are stored."""
+    return sorted(path.stem for path in (folder.path / "trace").glob("*.safetensors"))
+
+
+def common_image(folders: Sequence[RunFolder], wanted: str | None = None) -> str:
+    """An image that is traced in all runs. Raises `UserError` if there is none."""
+    shared = set(traced(folders[0])).intersection(*(traced(folder) for folder in folders))
+    if wanted is not None and wanted not in shared:
+        raise UserError(f"{wanted} is not traced in every run; use `vcebench run --trace N`")
+    if not shared:
+        raise UserError("no image is traced in every run; use `vcebench run --trace N`")
+    return wanted or min(shared)
+
+
+def film_of(folder: RunFolder, image_id: str) -> Film:
+    """The steps of an image. Raises `UserError` if the trace cannot be read."""
+    path = folder.path / "trace" / f"{image_id}.safetensors"
+    try:
+        trace = load_file(path)
+        return Film(
+            label_of(folder),
+            [int(i) for i in trace["index"]],
+            trace["x_t"].float().numpy(),
+            trace["mask_z"][:, 0].numpy(),
+            trace["mask_x"][:, 0].numpy(),
+        )
+    except (OSError, KeyError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({one_line(error)}); run it again") from error
+
+
+@torch.no_grad()
+def curves_of(folder: RunFolder, bundle: Bundle, images: int = CURVE_IMAGES) -> Curves:
+    """COUT's curves of the first correctly classified images."""
+    rows = [row for row in folder.rows() if row.finite and row.correct][:images]
+    if not rows:
+        raise UserError(f"{folder.path} has no correctly classified image for COUT curves")
+    device = next(bundle.classifier.parameters()).device
+    found = cout.cout(
+        folder.images("inputs", rows),
+        folder.images("counterfactuals", rows),
+        torch.tensor([row.source for row in rows]),
+        torch.tensor([row.target for row in rows]),
+        lambda batch: bundle.classifier.probabilities(dequantise(batch.to(device))),
+    )
+    return Curves(label_of(folder), found.fractions, found.target, found.source)
+
+
+def label_correlations(folder: RunFolder, bundle: Bundle) -> tuple[list[str], str, Floats]:
+    """Attributes, the queried one, and the correlation of their training labels with it.
+
+    Raises:
+        UserError: the data set has no attributes.
+    """
+    config = folder.config()
+    training = open_dataset(config.dataset, config.task, "train")
+    query = training.task.attribute
+    if not bundle.attributes or query is None or not isinstance(training, HasAttributes):
+        raise UserError(f"{config.dataset} has no attributes, hence no correlations behind CD")
+    names = list(training.attribute_names)
+    labels = training.attributes(range(len(training))).astype(np.int64)
+    return names, query, attributes.label_correlation(labels, names.index(query))
+
+
+@torch.no_grad()
+def change_correlations(
+    folder: RunFolder, bundle: Bundle, names: Sequence[str], query: str
+) -> Floats:
+    """Correlation of the changes of every attribute with the queried one's, flipped images only."""
+    rows = [row for row in folder.rows() if row.finite and row.flipped]
+    if len(rows) < 2:
+        raise UserError(f"{folder.path} has fewer than 2 flipped images for correlations")
+    columns = [bundle.attributes.index(name) for name in names]
+    before, after = (_attributes(folder, bundle, kind, rows)[:, columns] for kind in _KINDS)
+    return attributes.change_correlation(attributes.changes(before, after), names.index(query))
+
+
+_KINDS = ("inputs", "counterfactuals")
+
+
+def _attributes(
+    folder: RunFolder, bundle: Bundle, kind: str, rows: Sequence[Row]
+) -> npt.NDArray[Any]:
+    """Oracle probabilities of stored images, (n, A)."""
+    oracle = bundle.oracle
+    assert oracle is not None
+    device = next(bundle.classifier.parameters()).device
+    parts = []
+    for start in range(0, len(rows), _CHUNK):
+        images = folder.images(kind, list(rows[start : start + _CHUNK]))
+        parts.append(oracle(dequantise(images.to(device))).sigmoid().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def points_of(rows: Sequence[Measurement], task: str) -> list[Point]:
+    """Methods with measured time, peak memory and FID; FID on as many images as all of them have.
+
+    Time and memory are those of the efficiency runs, FID that of the larger ones.
+    """
+    by_metric: dict[str, dict[str, Measurement]] = {"time": {}, "peak_memory": {}, "fid": {}}
+    for row in sorted(rows, key=lambda r: r.images):
+        if row.metric in by_metric and row.task == task and row.value is not None:
+            by_metric[row.metric][row.method] = row
+    shared = set(by_metric["time"]) & set(by_metric["peak_memory"]) & set(by_metric["fid"])
+    fewest = min((by_metric["fid"][method].images for method in shared), default=0)
+    fid = {
+        row.method: row
+        for row in rows
+        if row.metric == "fid"
+        and row.task == task
+        and row.images == fewest
+        and row.value is not None
+    }
+    points = []
+    for method in sorted(shared & fid.keys()):
+        time, memory = by_metric["time"][method], by_metric["peak_memory"][method]
+        values = [one.value for one in (time, fid[method], memory) if one.value is not None]
+        points.append(Point(method_name(method), values[0], values[1], values[2]))
+    return points
+
+
+def printed_points() -> list[Point]:
+    """Methods with printed time, memory and FID: the paper's Figure 4 (CelebA, smile)."""
+    found: dict[str, dict[str, float]] = {}
+    for figure in published.figures():
+        place = (figure.source, figure.table)
+        if place not in (("maskdime-supp", "7"), ("maskdime", "1"), ("maskdime", "4")):
+            continue
+        if (figure.dataset, figure.task) == ("celeba", "smile") and figure.number is not None:
+            found.setdefault(figure.method, {})[figure.metric] = figure.number
+    wanted = ("total_time_s", "fid", "peak_memory_mb")
+    return [
+        Point(method_name(method), *(values[metric] for metric in wanted))
+        for method, values in found.items()
+        if all(metric in values for metric in wanted)
+    ]

@@ -1,0 +1,214 @@
+"""Pictures and values of every image, and the data the gallery is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vcebench.errors import UserError
+from vcebench.folders.images import load_image
+from vcebench.folders.rows import Row
+from vcebench.metrics.registry import METRICS
+from vcebench.showing.report.pictures import Film, difference, film_of, mask_picture, png
+from vcebench.showing.report.runs import Item, RunView, class_name, class_names, subjects
+
+# Orders of the gallery beside the metrics: id → (title, whether higher is better).
+_OF_ROWS = {
+    "target_probability": ("p(target)", True),
+    "margin": ("margin", True),
+    "nfe": ("NFE", False),
+    "seconds": ("seconds", False),
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A value of every image and run, and which end of it is bad."""
+
+    id: str
+    title: str
+    higher_is_better: bool
+
+
+ORDERS = (
+    *(Order(id, title, higher) for id, (title, higher) in _OF_ROWS.items()),
+    # A flip is a filter of its own, and said by the margin.
+    *(
+        Order(id, info.title, info.better == "higher")
+        for id, info in METRICS.items()
+        if info.interval == "images" and id not in ("fr", "fr_top1", *_OF_ROWS)
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one run made of one image, as a page shows it.
+
+    Attributes:
+        pictures: kind ("counterfactual", "difference", "mask") → file name in the item's folder.
+        values: id of an order → value, None where it is not defined.
+        film: the steps, if they were stored; strips are files too.
+    """
+
+    run: RunView
+    row: Row
+    values: Mapping[str, float | None]
+    pictures: Mapping[str, str]
+    film: Film | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One image with everything its page needs; `truth` is a file name if the truth is known."""
+
+    item: Item
+    source: str
+    target: str
+    label: str
+    prediction: str
+    input: str
+    size: tuple[int, int]
+    truth: str | None
+    results: tuple[Result, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def shown(item: Item) -> Shown:
+    """An image, its pictures made. Raises `UserError` if a stored file cannot be read."""
+    names = class_names(item.subject)
+    row = item.row
+    files: dict[str, bytes] = {}
+    image = _stored(item.results[0][0], "inputs", row)
+    input_name = "input" + item.results[0][0].folder.codec().suffix
+    files[input_name] = _path(item.results[0][0], "inputs", row).read_bytes()
+    truth = _truth(item)
+    if truth is not None:
+        files["truth.png"] = png(truth)
+    results = tuple(_result(run, row, files) for run, row in item.results)
+    return Shown(
+        item=item,
+        source=class_name(names, row.source),
+        target=class_name(names, row.target),
+        label=class_name(names, row.label),
+        prediction=class_name(names, row.prediction),
+        input=input_name,
+        size=(image.shape[2], image.shape[1]),
+        truth=None if truth is None else "truth.png",
+        results=results,
+        files=files,
+    )
+
+
+def _truth(item: Item) -> Tensor | None:
+    for run, row in item.results:
+        path = run.folder.path / "truths" / f"{row.id}.png"
+        if path.exists():
+            return _load(path)
+    return None
+
+
+def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
+    """One run's pictures, added to the files, and its values."""
+    values: dict[str, float | None] = {
+        "target_probability": row.target_probability,
+        "margin": row.margin,
+        "nfe": float(row.nfe),
+        "seconds": row.seconds,
+    }
+    known = run.values.get(row.id, {})
+    values |= {order.id: known.get(order.id) for order in ORDERS if order.id not in values}
+    if not row.finite:
+        return Result(run, row, {**values, "target_probability": None, "margin": None}, {})
+    before, after = _stored(run, "inputs", row), _stored(run, "counterfactuals", row)
+    suffix = run.folder.codec().suffix
+    pictures = {
+        "counterfactual": f"{run.number}-counterfactual{suffix}",
+        "difference": f"{run.number}-difference.png",
+    }
+    files[pictures["counterfactual"]] = _path(run, "counterfactuals", row).read_bytes()
+    files[pictures["difference"]] = png(difference(before, after))
+    masks = run.folder.masks(row.id)
+    if masks is not None:
+        pictures["mask"] = f"{run.number}-mask.png"
+        files[pictures["mask"]] = png(mask_picture(before, *masks))
+    film = None
+    trace = run.folder.path / "trace" / f"{row.id}.safetensors"
+    if trace.exists():
+        film = film_of(trace, before)
+        files |= {f"{run.number}-steps-{name}.png": strip for name, strip in film.strips.items()}
+    return Result(run, row, values, pictures, film)
+
+
+def _path(run: RunView, kind: str, row: Row) -> Path:
+    return run.folder.path / kind / f"{row.id}{run.folder.codec().suffix}"
+
+
+def _stored(run: RunView, kind: str, row: Row) -> Tensor:
+    return _load(_path(run, kind, row))
+
+
+def _load(path: Path) -> Tensor:
+    try:
+        return load_image(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} is missing or damaged; remove the run and make it again"
+        ) from error
+
+
+def index_data(runs: Sequence[RunView], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the gallery's script works with.
+
+    Args:
+        runs: all runs.
+        images: `image_data` of every image, in order.
+    """
+    groups = subjects(runs)
+    order = list(groups)
+    used = {id for image in images for result in image["results"] for id in result["values"]}
+    return {
+        "subjects": [{"title": subject.title, "split": subject.split} for subject in groups],
+        "runs": [{"label": r.label, "subject": order.index(r.subject)} for r in runs],
+        "orders": [
+            {"id": o.id, "title": o.title, "higher": o.higher_is_better}
+            for o in ORDERS
+            if o.id in used
+        ],
+        "images": images,
+    }
+
+
+def image_data(image: Shown, subject: int) -> dict[str, Any]:
+    """One image for the gallery's script; runs are counted from 0 there."""
+    return {
+        "id": image.item.id,
+        "name": image.item.name,
+        "subject": subject,
+        "source": image.source,
+        "target": image.target,
+        "label": image.label,
+        "correct": image.item.row.correct,
+        "input": image.input,
+        "truth": image.truth,
+        "size": image.size,
+        "results": [
+            {
+                "run": result.run.number - 1,
+                "flipped": result.row.flipped,
+                "finite": result.row.finite,
+                "pictures": dict(result.pictures),
+                "values": {id: _short(value) for id, value in result.values.items()},
+            }
+            for result in image.results
+        ],
+    }
+
+
+def _short(value: float | None) -> float | None:
+    """Five significant digits are enough to sort by, and keep the page small."""
+    return None if value is None else float(f"{value:.5g}")
