@@ -5,13 +5,19 @@ Masks are boolean with shape (B, 1, H, W); True marks pixels that may be edited.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 
-def area(fraction: float, pixels: int) -> int:
-    """Number of pixels a fraction stands for: at least one, rounded down."""
-    return max(1, int(fraction * pixels))
+def area(fraction: float, *sides: int) -> int:
+    """Number of pixels a fraction of height × width (or of a count) stands for, at least one.
+
+    The product is taken from left to right and rounded down, as the release does: .36 of 15 × 15
+    is 80, where .36 of 225 is 81.
+    """
+    return max(1, int(math.prod(sides, start=fraction)))
 
 
 def dilate(mask: Tensor, size: int) -> Tensor:
@@ -44,7 +50,7 @@ def nested_top_k(
         (M^z, M^x), boolean with the shape of `magnitude`; M^x is a subset of M^z.
     """
     flat = magnitude.flatten(2)
-    outer = area(top_k, flat.shape[-1])
+    outer = area(top_k, *magnitude.shape[2:])
     ranked = flat.topk(outer, dim=-1).indices
     masks = []
     for count in (outer, area(rho, outer)):

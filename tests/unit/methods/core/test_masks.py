@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vcebench.methods.core.masks import area, blend, dilate, nested_top_k, pixel_difference
@@ -22,9 +22,11 @@ def test_masks_are_nested_for_every_k_rho_and_size(k, rho, height, width, dilati
 
 
 @given(k=shares, rho=shares, height=sizes, width=sizes, seed=st.integers(0, 99))
+@example(k=0.36, rho=0.5, height=15, width=15, seed=0)
 def test_areas_before_dilation(k, rho, height, width, seed):
     magnitude = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(seed))
     outer, inner = nested_top_k(magnitude, k, rho, dilation=1)
+    # The release's expression, from left to right: k·(H·W) can round to another count.
     expected = max(1, int(k * height * width))
     assert outer.sum(dim=(1, 2, 3)).tolist() == [expected] * 2
     assert inner.sum(dim=(1, 2, 3)).tolist() == [max(1, int(rho * expected))] * 2
@@ -57,9 +59,12 @@ def test_dilation_is_the_maximum_over_a_square(height, width, size, share, seed)
     assert torch.equal(dilate(mask, size), pooled > 0)
 
 
-@pytest.mark.parametrize(("fraction", "pixels", "expected"), [(0.05, 100, 5), (0.001, 100, 1)])
-def test_area(fraction, pixels, expected):
-    assert area(fraction, pixels) == expected
+@pytest.mark.parametrize(
+    ("fraction", "sides", "expected"),
+    [(0.05, (100,), 5), (0.001, (100,), 1), (0.36, (15, 15), 80), (0.36, (225,), 81)],
+)
+def test_area(fraction, sides, expected):
+    assert area(fraction, *sides) == expected
 
 
 def test_an_unchanged_image_is_edited_nowhere():
