@@ -1,4 +1,4 @@
-"""Run folders that look like real ones, for whatever only reads runs."""
+"""How hypothesis runs, and run folders that look like real ones for whatever only reads runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import is_hypothesis_test, settings
 from torch import Tensor
 
 from vcebench.data.base import Example, Truth
@@ -24,6 +25,26 @@ from vcebench.folders.store import Finished, open_store
 from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measured, missing, summarise
 from vcebench.settings.config import PROTOCOL, build_config
+
+# A red test must mean a changed program, so the default suite draws the same examples every time;
+# `-m slow` looks further, with seeds of its own. `--hypothesis-profile` chooses by hand.
+settings.register_profile("steady", derandomize=True, max_examples=30, deadline=None)
+settings.register_profile("fresh", max_examples=300, deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    asked = config.getoption("--hypothesis-profile")
+    wanted = "fresh" if config.getoption("markexpr") == "slow" else "steady"
+    settings.load_profile(asked or wanted)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if settings.get_current_profile_name() == "fresh":
+        for item in items:
+            if is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker("slow")
+
 
 # Made-up methods: how much of the true edit they do, how much else they change, with masks or not.
 FAKES = {

@@ -51,8 +51,6 @@ edits = st.lists(
     max_size=4,
 )
 fuzz = settings(
-    max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

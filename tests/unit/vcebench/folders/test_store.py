@@ -76,7 +76,6 @@ def _raise(path: Path, content: bytes) -> None:
     raise Killed
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     events=st.lists(
         st.tuples(
@@ -188,7 +187,7 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=30, stateful_step_count=12, deadline=None)
+TestInterleavings.settings = settings(stateful_step_count=12)
 
 
 def test_a_row_survives_its_shard(tmp_path: Path) -> None:

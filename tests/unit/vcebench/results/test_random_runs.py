@@ -48,7 +48,7 @@ keys = st.tuples(st.sampled_from(METHODS), st.sampled_from(SHOWN), st.sampled_fr
 subsets = st.dictionaries(
     keys, st.none() | st.integers(0, 9999).map(lambda n: n / 100), max_size=24
 ).map(lambda found: [measurement(*key, value) for key, value in found.items()])
-slow = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def document(number: str, rows: list[Measurement]) -> Any:

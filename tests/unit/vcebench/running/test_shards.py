@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vcebench.errors import UserError
@@ -89,7 +89,6 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     limit=st.integers(1, 12),
     n=st.integers(1, 8),
