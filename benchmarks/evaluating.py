@@ -19,7 +19,8 @@ from vcebench.folders.images import Codec, dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
-from vcebench.models.bundle import Bundle, load_bundle
+from vcebench.models.bundle import Bundle
+from vcebench.models.loading import load_bundle
 from vcebench.settings.config import PROTOCOL, build_config
 
 TOLERANCE = 1e-3

@@ -24,7 +24,7 @@ from vcebench.data.registry import open_dataset
 from vcebench.folders.images import dequantise
 from vcebench.folders.runfolder import RunFolder
 from vcebench.metrics import frechet, kid
-from vcebench.models.bundle import load_bundle
+from vcebench.models.loading import load_bundle
 
 CHUNK = 64
 CHANGED = 2  # grey levels; the protocol's true region

@@ -19,11 +19,12 @@ import torch
 from tabulate import tabulate
 
 from vcebench.data.registry import open_dataset
-from vcebench.data.synthroads import SynthRoads, scm
+from vcebench.data.synthroads import scm
+from vcebench.data.synthroads.dataset import SynthRoads
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
-from vcebench.models.bundle import load_bundle
+from vcebench.models.loading import load_bundle
 
 CHUNK = 64
 

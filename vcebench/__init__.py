@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vcebench.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from vcebench.api import Explanations as Explanations
     from vcebench.api import explain as explain
     from vcebench.errors import UserError as UserError
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "explain": "vcebench.api",

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-import vcebench
 from vcebench.commands import (
     baseline,
     check,
@@ -33,6 +32,7 @@ from vcebench.commands import (
 )
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.running.memory import keep_freed_memory
+from vcebench.version import __version__
 
 USAGE = 2
 INTERRUPTED = 130
@@ -48,7 +48,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"vcebench {vcebench.__version__}")
+        typer.echo(f"vcebench {__version__}")
         raise typer.Exit
 
 
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     keep_freed_memory()
     try:
-        code = app(args=arguments, prog_name="vcebench", standalone_mode=False)
+        code = app(args=arguments, prog_name="vcebench", standalone_mode=False, obj=main)
     except UserError as error:
         return _fail(one_line(error), USAGE)
     except StoppedError as error:

@@ -24,7 +24,7 @@ from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import open_store
 from vcebench.methods.registry import METHODS
 from vcebench.metrics.registry import METRICS
-from vcebench.models import bundle
+from vcebench.models.shipped import ASSETS
 
 RUN = ("run", "--method", "maskdime", "--dataset", "digits")
 SHORT = (*RUN, "--tau", "6", "--batch-size", "4")
@@ -200,14 +200,14 @@ def test_nan_weights_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assets = tmp_path / "assets" / "digits"
-    shutil.copytree(bundle.ASSETS / "digits", assets)
+    shutil.copytree(ASSETS / "digits", assets)
     path = assets / "classifier.safetensors"
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     next(iter(tensors.values())).view(-1)[0] = torch.nan
     save_file(tensors, path, metadata)
-    monkeypatch.setattr(bundle, "ASSETS", tmp_path / "assets")
+    monkeypatch.setattr("vcebench.models.shipped.ASSETS", tmp_path / "assets")
     assert main([*RUN, "--output", str(tmp_path / "run")]) == 2
     assert "holds NaN or infinity" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

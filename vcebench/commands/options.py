@@ -12,7 +12,7 @@ import typer
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
-    from vcebench.running.engines import Launcher
+    from vcebench.running.engines.base import Launcher
 
 
 class Form(StrEnum):

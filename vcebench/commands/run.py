@@ -33,7 +33,7 @@ from vcebench.errors import UserError
 if TYPE_CHECKING:
     from vcebench.data.base import ImageSet
     from vcebench.jobs.session import Result
-    from vcebench.running.engines import Launcher
+    from vcebench.running.engines.base import Launcher
     from vcebench.settings.config import RunConfig
 
 _METHOD = "Settings of the method"

@@ -63,6 +63,7 @@ def merge(
 
 
 def submit(
+    context: typer.Context,
     arguments: Annotated[
         list[str], typer.Argument(metavar="-- RUN OPTIONS…", help="what `vcebench run` is given")
     ],
@@ -106,8 +107,9 @@ def submit(
     """
     from vcebench.jobs.submission import Resources, check, submit_array, wait_for
 
-    check(arguments)
+    check(arguments, context.find_root().command)
     jobs = submit_array(
+        context.obj,  # the command line itself, which the jobs call
         arguments,
         array,
         output,

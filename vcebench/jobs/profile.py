@@ -34,7 +34,7 @@ from vcebench.models.classifier import over
 from vcebench.results.measurements import stored_runs
 from vcebench.running.assemble import networks_of
 from vcebench.running.clock import Clock, TimedNetwork
-from vcebench.running.engines import Done
+from vcebench.running.engines.base import Done
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run

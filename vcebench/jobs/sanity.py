@@ -20,7 +20,7 @@ from vcebench.methods import registry
 from vcebench.metrics.arrays import Floats
 from vcebench.metrics.bootstrap import Interval, mean_interval
 from vcebench.metrics.sanity import edit_difference, edit_rank_correlation
-from vcebench.models.bundle import IGNORANT
+from vcebench.models.shipped import IGNORANT
 from vcebench.results.measurements import Measurement, StoredRun
 from vcebench.settings.config import LADDER
 

@@ -22,7 +22,7 @@ from vcebench.metrics.diversity import pairwise_distances, sigma_l
 from vcebench.metrics.result import MetricValue, missing, summarise
 from vcebench.models.bundle import Bundle
 from vcebench.running.assemble import networks_of
-from vcebench.running.engines import Launcher
+from vcebench.running.engines.base import Launcher
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
 from vcebench.settings.config import RunConfig

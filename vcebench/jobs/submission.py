@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,21 @@ class Resources:
 class ShardJob:
     """What a job does: `vcebench run` with its shard, in the folder it was submitted from.
 
+    call: the command line: takes its words, returns the exit code.
     arguments: what `vcebench run` is given.
     output: folder of the undivided run.
     count: number of shards.
     """
 
+    call: Callable[[Sequence[str]], int]
     arguments: tuple[str, ...]
     output: str
     count: int
 
     def __call__(self, number: int) -> int:
         """Make shard `number`. Raises RuntimeError if the command fails."""
-        from vcebench.cli import main
-
         shard = f"{number}/{self.count}"
-        code = main(["run", *self.arguments, "--output", self.output, "--shard", shard])
+        code = self.call(["run", *self.arguments, "--output", self.output, "--shard", shard])
         if code:
             raise RuntimeError(f"shard {shard} ended with exit code {code}")
         return number
@@ -52,27 +52,28 @@ class ShardJob:
         return _submitit().helpers.DelayedSubmission(self, number)
 
 
-def check(arguments: Sequence[str]) -> None:
-    """Refuse options that `vcebench run` does not have, before anything is submitted."""
-    import typer
+def check(arguments: Sequence[str], program: Any) -> None:
+    """Refuse options that `vcebench run` does not have, before anything is submitted.
 
-    from vcebench.cli import app
-
+    program: the command line as a click group.
+    """
     for option in ("--shard", "--output"):
         if any(word == option or word.startswith(f"{option}=") for word in arguments):
             raise UserError(f"{option} is set for every job; give --output before the --")
-    group: Any = typer.main.get_command(app)
-    group.commands["run"].make_context("vcebench run", list(arguments))
+    program.commands["run"].make_context("vcebench run", list(arguments))
 
 
 def submit_array(
+    call: Callable[[Sequence[str]], int],
     arguments: Sequence[str],
     count: int,
     output: Path,
     resources: Resources,
     local: bool = False,
 ) -> list[Any]:
-    """Submit one job for each of `count` shards; returns submitit's jobs.
+    """Submit one job for each of `count` shards, each a `call` of the command line.
+
+    Returns submitit's jobs.
 
     Raises:
         UserError: submitit is not installed, there is no Slurm here, or it refuses.
@@ -90,7 +91,7 @@ def submit_array(
         asked |= {"slurm_array_parallelism": resources.at_once or count}
         asked |= {"slurm_partition": resources.partition} if resources.partition else {}
     # Jobs start where they were submitted, so that relative paths mean the same.
-    job = ShardJob(tuple(arguments), os.fspath(output.resolve()), count)
+    job = ShardJob(call, tuple(arguments), os.fspath(output.resolve()), count)
     try:
         executor = submitit.AutoExecutor(
             folder=logs, cluster="local" if local else "slurm", slurm_max_num_timeout=100

@@ -19,7 +19,7 @@ from vcebench.folders.store import writing
 from vcebench.jobs import sanity
 from vcebench.jobs.plan import SLOW_IMAGES, Planned, existing, is_slow
 from vcebench.jobs.sweep import evaluate_on_first
-from vcebench.models.bundle import IGNORANT
+from vcebench.models.shipped import IGNORANT
 from vcebench.results.collection import committed_usual
 from vcebench.results.measurements import Measurement, StoredRun, read_csv, to_csv
 from vcebench.results.published import data_folder

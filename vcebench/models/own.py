@@ -23,11 +23,12 @@ from vcebench.models.diffusers_prior import load_diffusers
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.normalise import Normalised
 from vcebench.models.published import fill, load_published
+from vcebench.models.shipped import load_network
 from vcebench.models.unet import UNet
 from vcebench.settings.custom import ClassifierPart, CustomTask, PriorPart
 from vcebench.weights.cards import CARDS
 from vcebench.weights.reading import read_tensors
-from vcebench.weights.shipped import NetworkFileError, load_network
+from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
 METRIC_ROLES = {"representation": "inception", "semantic": "simsiam", "lpips": "lpips"}

@@ -65,7 +65,7 @@ def load_real_bundle(
     folder: Path | None = None,
     roles: Collection[str] | None = None,
 ) -> Bundle:
-    """Load the published networks of a task; see `vcebench.models.bundle.load_bundle`.
+    """Load the published networks of a task; see `vcebench.models.loading.load_bundle`.
 
     Raises:
         NetworkFileError: prior, classifier or perceptual network is missing (all of them are named,

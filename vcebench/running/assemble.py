@@ -11,8 +11,9 @@ from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.sampler import Method
-from vcebench.models.bundle import Bundle, load_bundle
+from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
+from vcebench.models.loading import load_bundle
 from vcebench.running.precision import in_precision
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig

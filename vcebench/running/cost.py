@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy
 import torch
 
-import vcebench
+from vcebench.version import __version__
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -45,7 +45,7 @@ def device_name(device: torch.device) -> str:
 def versions() -> dict[str, str]:
     """Versions that can change a result."""
     return {
-        "vcebench": vcebench.__version__,
+        "vcebench": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,

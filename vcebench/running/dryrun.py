@@ -19,7 +19,7 @@ from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.formats import readable
 from vcebench.methods.registry import METHODS
 from vcebench.models.bundle import Bundle
-from vcebench.running import cost as profiling
+from vcebench.running import cost
 from vcebench.running.assemble import worker_of
 from vcebench.running.precision import precision_flags
 from vcebench.running.runner import pending
@@ -80,10 +80,10 @@ def estimate(
     slots = (threads or torch.get_num_threads()) if on_cpu else 1
     first = list(islice(pending(config, images, {}), config.batch_size))
     evaluations = METHODS[config.method].evaluations(int(config.settings.get("tau") or 1))
-    profiling.reset_peak_memory(worker.device)
+    cost.reset_peak_memory(worker.device)
     with precision_flags(config.precision):
         seconds = _seconds_per_batch(worker, first, slots, evaluations)
-    memory, counted = profiling.peak_memory(worker.device)
+    memory, counted = cost.peak_memory(worker.device)
     left = config.limit - done
     return Estimate(
         images=left,

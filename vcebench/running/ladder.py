@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vcebench.running.engines import Engine
+from vcebench.running.engines.base import Engine
 from vcebench.running.tries import Item, Outcome, Try
 
 

@@ -22,9 +22,9 @@ from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, RunStore, open_store
 from vcebench.methods.core.errors import MethodError
 from vcebench.models.bundle import Bundle
-from vcebench.running import cost as profiling
+from vcebench.running import cost
 from vcebench.running.assemble import network_facts, worker_of
-from vcebench.running.engines import Launcher
+from vcebench.running.engines.base import Launcher
 from vcebench.running.engines.local import Local
 from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import precision_flags
@@ -200,9 +200,9 @@ def _sitting(device: torch.device, threads: int | None, engine: str) -> dict[str
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["vcebench", *sys.argv[1:]]),
-        "versions": profiling.versions(),
-        "git_commit": profiling.git_commit(),
-        "device": profiling.device_name(device),
+        "versions": cost.versions(),
+        "git_commit": cost.git_commit(),
+        "device": cost.device_name(device),
         "threads": threads or torch.get_num_threads(),
         "engine": engine,
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
 from vcebench.running.assemble import networks_of
-from vcebench.running.engines import Launcher
+from vcebench.running.engines.base import Launcher
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
 from vcebench.settings.config import RunConfig

@@ -66,7 +66,8 @@ class RunConfig(_Frozen):
     device: "cpu" or "cuda".
     trace: number of images whose steps are kept; adds files and changes no image.
     skip_bad: leave out image files that cannot be used, and count them.
-    custom: a task of somebody's own (`vcebench.settings.custom.CustomTask`), none for a registered one.
+    custom: a task of somebody's own (`vcebench.settings.custom.CustomTask`), none for a registered
+        one.
     classifier: the task's, or one that knows nothing of the task, for the sanity check: with random
         weights, or trained on permuted labels.
     shard: (i, n), only the images i, i + n, i + 2n, … of the run; none for all of them.

@@ -11,7 +11,7 @@ from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.registry import method
-from vcebench.models.bundle import load_bundle
+from vcebench.models.loading import load_bundle
 from vcebench.settings.presets import preset
 from vcebench.showing.pictures import example_sheet
 

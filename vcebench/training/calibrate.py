@@ -29,7 +29,9 @@ from vcebench.folders.images import dequantise, quantise
 from vcebench.methods import registry
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.noise import KeyedNoise
-from vcebench.models.bundle import FILES, Bundle, load_bundle
+from vcebench.models.bundle import Bundle
+from vcebench.models.loading import load_bundle
+from vcebench.models.shipped import FILES
 from vcebench.settings.config import LADDER
 from vcebench.settings.presets import preset
 from vcebench.weights.shipped import update_card

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vcebench.weights.shipped import load_network, sha256
+from vcebench.models.shipped import load_network
+from vcebench.weights.shipped import sha256
 
 SAMPLES = "prior.png"
 NO_FLOORS: Mapping[str, Mapping[str, float]] = {}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.data.synthfaces import SynthFaces
+from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.data.synthfaces.scm import NAMES
 from vcebench.training.augment import to_network
 from vcebench.training.supervised import logit_figures

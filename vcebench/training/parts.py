@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
 from vcebench.training.loop import LoopSettings, Loss, fit
-from vcebench.weights.shipped import load_network, read_card, save_network, update_card
+from vcebench.weights.shipped import read_card, save_network, update_card
 
 
 def _same(network: nn.Module) -> nn.Module:

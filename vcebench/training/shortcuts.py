@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vcebench.data.synthfaces import SynthFaces
+from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.data.synthfaces.render import render
 from vcebench.data.synthfaces.scm import INDEX
 from vcebench.data.synthfaces.shortcuts import LABEL, SHORTCUTS, Shortcut

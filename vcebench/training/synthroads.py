@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vcebench.data.synthroads import SynthRoads, scm
+from vcebench.data.synthroads import scm
+from vcebench.data.synthroads.dataset import SynthRoads
 from vcebench.training.loop import LoopSettings
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.rendered import (

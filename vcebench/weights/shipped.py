@@ -6,12 +6,14 @@ The file's metadata is one JSON document: the architecture's name, its configura
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-
-from vcebench.models.small import build_network
 
 FORMAT = "vcebench-network-1"
 
@@ -48,26 +48,30 @@ def save_network(
         if not bool(torch.isfinite(half).all()):
             raise NetworkFileError(f"{key} is not finite in float16: {path.name} was not written")
         tensors[key] = half
-    _write(path, tensors, architecture, config, card)
+    _write(path, StoredNetwork(tensors, architecture, config, card))
 
 
-def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Read a network and its card; the network is float32, on the CPU, in evaluation mode.
+@dataclass(frozen=True)
+class StoredNetwork:
+    """What a network file holds: float16 tensors by key, and what rebuilds and describes them."""
 
-    Raises NetworkFileError if the file is missing, damaged, of another format, holds NaN or
-    infinite weights, or has other weights than its architecture.
+    tensors: dict[str, Tensor]
+    architecture: str
+    config: dict[str, Any]
+    card: dict[str, Any]
+
+
+def read_network(path: Path) -> StoredNetwork:
+    """Read a network file.
+
+    Raises NetworkFileError if it is missing, damaged, of another format, or holds NaN or infinite
+    weights.
     """
-    tensors, architecture, config, card = _read(path)
-    for key, value in tensors.items():
+    stored = _read(path)
+    for key, value in stored.tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise NetworkFileError(f"{path}: weight {key} holds NaN or infinity; restore the file")
-    module = build_network(architecture, config)
-    try:
-        module.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=True)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise NetworkFileError(f"{path} does not fit its architecture: {detail}") from error
-    return module.eval().requires_grad_(False), card
+    return stored
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -79,8 +83,8 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def update_card(path: Path, **changes: Any) -> None:
     """Change entries of a card; the weights stay as they are, bit by bit."""
-    tensors, architecture, config, card = _read(path)
-    _write(path, tensors, architecture, config, card | changes)
+    stored = _read(path)
+    _write(path, dataclasses.replace(stored, card=stored.card | changes))
 
 
 def sha256(path: Path) -> str:
@@ -89,11 +93,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str, dict[str, Any], dict[str, Any]]:
+def _read(path: Path) -> StoredNetwork:
     with _opened(path) as file:
         metadata = _metadata(file, path)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    return tensors, metadata["architecture"], metadata["config"], metadata["card"]
+    return StoredNetwork(tensors, metadata["architecture"], metadata["config"], metadata["card"])
 
 
 @contextmanager
@@ -115,21 +119,19 @@ def _metadata(file: Any, path: Path) -> dict[str, Any]:
     return described
 
 
-def _write(
-    path: Path,
-    tensors: dict[str, Tensor],
-    architecture: str,
-    config: dict[str, Any],
-    card: dict[str, Any],
-) -> None:
-    described = {"architecture": architecture, "config": config, "card": card}
+def _write(path: Path, network: StoredNetwork) -> None:
+    described = {
+        "architecture": network.architecture,
+        "config": network.config,
+        "card": network.card,
+    }
     # One entry only: safetensors writes several in random order, and equal networks should be
     # equal files.
     metadata = {FORMAT: json.dumps(described, sort_keys=True)}
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        save_file(tensors, name, metadata=metadata)
+        save_file(network.tensors, name, metadata=metadata)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:

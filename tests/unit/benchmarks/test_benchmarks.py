@@ -17,7 +17,7 @@ from benchmarks.scripts import Scripts
 from benchmarks.setting import QUICK, setting
 from vcebench.evaluating.evaluation import evaluate
 from vcebench.folders.images import dequantise
-from vcebench.models.bundle import load_bundle
+from vcebench.models.loading import load_bundle
 
 
 def test_operations_of_a_convolution_by_hand():

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from benchmarks.road_causes import causes_of, groups
-from vcebench.data.synthroads import SynthRoads, scm
+from vcebench.data.synthroads import scm
+from vcebench.data.synthroads.dataset import SynthRoads
 
 
 def test_causes_are_those_of_the_scene_with_that_id():

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import UserError
 from vcebench.formats import Table, readable
-from vcebench.models.bundle import load_bundle
+from vcebench.models.loading import load_bundle
 from vcebench.results import published
 from vcebench.results.tables.layouts import STAND_INS
 from vcebench.results.tables.render import Format

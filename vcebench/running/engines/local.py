@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import torch
 
-from vcebench.running import cost as profiling
-from vcebench.running.engines import Done, UnderWay
+from vcebench.running import cost
+from vcebench.running.engines.base import Done, UnderWay
 from vcebench.running.halving import HalvingWorker
 from vcebench.running.tries import Outcome, Try
 from vcebench.running.worker import Worker
@@ -38,7 +38,7 @@ class Local:
         self, config: RunConfig, worker: Worker, on_step: Callable[[int], None]
     ) -> LocalEngine:
         """See `Launcher`."""
-        profiling.reset_peak_memory(worker.device)
+        cost.reset_peak_memory(worker.device)
         return LocalEngine(worker, self.threads, on_step)
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class LocalEngine:
 
     def peak_memory(self) -> tuple[float, str]:
         """See `Engine.peak_memory`."""
-        return profiling.peak_memory(self._device)
+        return cost.peak_memory(self._device)
 
     def close(self) -> None:
         """See `Engine.close`; batches stop at their next step."""

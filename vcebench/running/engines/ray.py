@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from vcebench.errors import UserError, one_line
-from vcebench.running import cost as profiling
-from vcebench.running.engines import Done, UnderWay
+from vcebench.running import cost
+from vcebench.running.engines.base import Done, UnderWay
 from vcebench.running.tries import Outcome, Try
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig, differences
@@ -201,7 +201,7 @@ class RayEngine:
             self._start()
             return
         self._failed_starts = 0
-        lines = differences(profiling.versions(), found["versions"])
+        lines = differences(cost.versions(), found["versions"])
         if lines:
             raise UserError(
                 f"the worker on {found['where']} has other versions ({'; '.join(lines)}), and bits "
@@ -271,12 +271,12 @@ class RayWorker:
         self._flags.enter_context(precision_flags(config.precision))
         self._worker = HalvingWorker(worker_of(config, networks_of(config)))
         where = f"{os.uname().nodename} process {os.getpid()}"
-        return {"versions": profiling.versions(), "where": where}
+        return {"versions": cost.versions(), "where": where}
 
     def explain(self, tries: Sequence[Try]) -> tuple[list[Outcome], tuple[float, str]]:
         """Outcomes of a batch, and the peak memory so far."""
         outcomes = self._worker.explain(tries)
-        return outcomes, profiling.peak_memory(torch.device(self._config.device))
+        return outcomes, cost.peak_memory(torch.device(self._config.device))
 
 
 def import_ray() -> Any:

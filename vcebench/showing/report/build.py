@@ -11,7 +11,6 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-import vcebench
 from vcebench.errors import UserError
 from vcebench.folders.store import writing
 from vcebench.formats import dump
@@ -21,6 +20,7 @@ from vcebench.showing.report.gallery import ORDERS, Shown, image_data, index_dat
 from vcebench.showing.report.html import environment
 from vcebench.showing.report.numbers import Number, ranks
 from vcebench.showing.report.runs import Item, RunView, Subject, items_of, read_runs, subjects
+from vcebench.version import __version__
 
 _MARK = ".vcebench-report"
 
@@ -105,8 +105,8 @@ def _write(
     progress: Callable[[int, int], None],
 ) -> None:
     pages = environment()
-    pages.globals |= {"version": vcebench.__version__, "orders": ORDERS}
-    (folder / _MARK).write_text(f"{vcebench.__version__}\n")
+    pages.globals |= {"version": __version__, "orders": ORDERS}
+    (folder / _MARK).write_text(f"{__version__}\n")
     _copy_assets(folder / "assets")
     groups = list(subjects(runs))
     images = []

@@ -7,12 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vcebench.data.base import HasTruth, ImageSet, Task
-from vcebench.data.synthfaces import SynthFaces
-from vcebench.data.synthfaces.dataset import SPLITS, TASKS
+from vcebench.data.synthfaces.dataset import SPLITS, TASKS, SynthFaces
 from vcebench.data.synthfaces.sheet import contact_sheet
 
 
@@ -46,7 +45,6 @@ def test_splits_differ_in_their_pictures():
     assert len(set(first)) == len(SPLITS)
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1999), st.sampled_from(sorted(TASKS)))
 def test_an_example_agrees_with_its_batch(index: int, task: str):
     faces = SynthFaces(task, "test")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vcebench.data.synthfaces import Factors, render, scm, true_region
+from vcebench.data.rendered.dataset import true_region
+from vcebench.data.synthfaces import scm
 from vcebench.data.synthfaces.canvas import SIZE
-from vcebench.data.synthfaces.factors import IDENTITY, NUISANCE, draw
-from vcebench.data.synthfaces.render import CHUNK
+from vcebench.data.synthfaces.factors import IDENTITY, NUISANCE, Factors, draw
+from vcebench.data.synthfaces.render import CHUNK, render
 from vcebench.data.synthfaces.scene import PATCH_PIXELS
 
 GOLDEN = Path(__file__).with_name("test_synthfaces_golden.png")
@@ -57,7 +58,6 @@ def test_rendering_twice_gives_the_same_pixels(factors: Factors):
     assert np.array_equal(render(factors[:9]), render(factors[:9]))
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=CHUNK + 3))
 def test_a_picture_does_not_depend_on_its_batch(people: list[int]):
     together = render(draw(0, people, [0] * len(people)))
@@ -103,7 +103,6 @@ def test_the_patch_changes_its_square_only(factors: Factors):
     assert not region[:, :, : SIZE - PATCH_PIXELS - 2].any()
 
 
-@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["Smiling", "Young", "Eyeglasses", "patch"]))
 def test_pixels_outside_of_the_true_region_are_held(who: int, name: str):
     factors = draw(0, [who], [0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vcebench.data.rendered.noise import make_key, pixel_noise, uniforms
-from vcebench.data.synthfaces import Factors, scm
-from vcebench.data.synthfaces.factors import IDENTITY, NUISANCE, draw
+from vcebench.data.synthfaces import scm
+from vcebench.data.synthfaces.factors import IDENTITY, NUISANCE, Factors, draw
 
 PEOPLE = range(400)
 NOT_HAIR = [name for name in scm.NAMES if name not in scm.HAIR_COLOURS]
@@ -41,7 +41,6 @@ def test_names_are_those_of_the_specification():
     assert scm.PATCH not in scm.ATTRIBUTES
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(indices, min_size=1, max_size=6), st.integers(0, 5))
 def test_factors_do_not_depend_on_their_batch(people: list[int], seed: int):
     together = draw(seed, people, [0] * len(people))
@@ -53,7 +52,6 @@ def test_factors_do_not_depend_on_their_batch(people: list[int], seed: int):
         assert together.texture[row] == alone.texture[0]
 
 
-@settings(max_examples=30, deadline=None)
 @given(indices, indices)
 def test_pictures_of_one_person_share_the_identity_and_nothing_else(who: int, number: int):
     pair = draw(0, [who, who], [number, number + 1])
@@ -119,7 +117,6 @@ def test_do_takes_one_value_per_face(factors: Factors):
     assert np.array_equal(factors.do(Smiling=wanted).value("Smiling"), wanted)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(NOT_HAIR), st.sampled_from(NOT_HAIR), st.booleans(), st.booleans())
 def test_interventions_on_two_attributes_commute(first: str, second: str, a: bool, b: bool):
     factors = draw(1, range(8), [0] * 8)
@@ -176,7 +173,6 @@ def test_factors_have_names(factors: Factors):
     assert all(len(values) == len(factors) for values in factors.as_dict().values())
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.text(max_size=12), st.integers())
 def test_uniforms_are_in_the_unit_interval(name: str, number: int):
     values = uniforms([make_key(name, number)], 50)

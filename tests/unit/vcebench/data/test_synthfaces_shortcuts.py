@@ -5,8 +5,7 @@ import pytest
 
 from vcebench.data.base import HasCue, HasTruth
 from vcebench.data.registry import dataset_entry, open_dataset
-from vcebench.data.synthfaces import SynthFaces
-from vcebench.data.synthfaces.dataset import TASKS
+from vcebench.data.synthfaces.dataset import TASKS, SynthFaces
 from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS
 

@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vcebench.data.base import HasTruth, ImageSet, Task
 from vcebench.data.registry import dataset_entry, open_dataset
-from vcebench.data.synthroads import SynthRoads, scm
-from vcebench.data.synthroads.dataset import SPLITS, TASK
+from vcebench.data.synthroads import scm
+from vcebench.data.synthroads.dataset import SPLITS, TASK, SynthRoads
 from vcebench.data.synthroads.sheet import contact_sheet
 
 SIZES = {"train": 20_000, "val": 2_000, "test": 2_000, "oracle": 20_000}
@@ -48,7 +48,6 @@ def test_labels_are_balanced(split: str):
     assert 0.4 < SynthRoads(split=split).labels(range(2000)).mean() < 0.6
 
 
-@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1999))
 def test_an_example_agrees_with_its_batch(index: int):
     scenes = SynthRoads(split="test")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from vcebench.data.rendered.dataset import true_region
-from vcebench.data.synthroads import Factors, render, scm
+from vcebench.data.synthroads import scm
 from vcebench.data.synthroads.canvas import HEIGHT, WIDTH
-from vcebench.data.synthroads.factors import NUISANCE, draw
-from vcebench.data.synthroads.render import CHUNK
+from vcebench.data.synthroads.factors import NUISANCE, Factors, draw
+from vcebench.data.synthroads.render import CHUNK, render
 
 GOLDEN = Path(__file__).with_name("test_synthroads_golden.png")
 
@@ -45,7 +45,6 @@ def test_pictures_are_uint8_and_varied(factors: Factors):
     assert images.std(axis=0).mean() > 25
 
 
-@settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=CHUNK + 2))
 def test_a_picture_does_not_depend_on_its_batch(scenes: list[int]):
     together = render(draw(0, scenes))
@@ -90,7 +89,6 @@ def test_a_red_light_is_red_and_a_green_one_green(factors: Factors):
         assert (shown[:, strong] - shown[:, weak]).mean() > 40
 
 
-@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(sorted(LOCAL)))
 def test_pixels_outside_of_the_true_region_are_held(scene: int, name: str):
     factors = draw(0, [scene])

@@ -14,8 +14,8 @@ from torch import nn
 
 from vcebench.cli import main
 from vcebench.folders.runfolder import RunFolder
-from vcebench.jobs import profile as profilingrun
-from vcebench.jobs.profile import PHASES, PROFILE, profile, profiled, stored, table_profiles
+from vcebench.jobs import profile
+from vcebench.jobs.profile import PHASES, PROFILE, profiled, stored, table_profiles
 from vcebench.models.bundle import Bundle
 from vcebench.running.clock import Clock, TimedNetwork
 from vcebench.running.precision import in_precision
@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def _tiny_networks(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profilingrun, "networks_of", lambda config: bundle)
+    monkeypatch.setattr(profile, "networks_of", lambda config: bundle)
 
 
 def asked(**values: Any) -> Any:
@@ -94,7 +94,7 @@ def test_a_profiled_run_makes_the_same_files(
     tiny_run: Any, bundle: Bundle, contents: Callable[..., Any], tmp_path: Path, threads: int
 ) -> None:
     config, images = asked()
-    found = profile(config, images, bundle, tmp_path / "timed", threads)
+    found = profile.profile(config, images, bundle, tmp_path / "timed", threads)
     assert contents(RunFolder(tmp_path / "timed")) == contents(tiny_run("plain"))
     rows = RunFolder(tmp_path / "timed").rows()
     assert found.tries == sum(row.tries for row in rows) > len(rows)
@@ -102,7 +102,7 @@ def test_a_profiled_run_makes_the_same_files(
 
 
 def test_all_time_of_one_thread_is_some_phases(bundle: Bundle, tmp_path: Path) -> None:
-    found = profile(*asked(), bundle, tmp_path / "run", threads=1)
+    found = profile.profile(*asked(), bundle, tmp_path / "run", threads=1)
     assert all(found.phases[name] > 0 for name in PHASES)
     # One thread works, or the main one: the wall time, nearly all of it and once. A thread that
     # loses the processor while it hands over counts its wait, so a little may be counted twice.
@@ -113,7 +113,7 @@ def test_a_profile_is_made_once(bundle: Bundle, tmp_path: Path, monkeypatch: Any
     output = tmp_path / "run"
     first = profiled(*asked(), output, threads=1)
     assert json.loads((output / "metrics.json").read_text())["images"] == 6
-    monkeypatch.setattr(profilingrun, "networks_of", lambda config: pytest.fail("it is there"))
+    monkeypatch.setattr(profile, "networks_of", lambda config: pytest.fail("it is there"))
     assert profiled(*asked(), output) == first == stored(output)
 
 

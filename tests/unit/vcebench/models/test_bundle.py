@@ -6,8 +6,9 @@ import torch
 from vcebench.data.digits import arrays
 from vcebench.data.registry import UnknownNameError
 from vcebench.data.synthroads import scm
-from vcebench.models.bundle import ASSETS, load_bundle
 from vcebench.models.classifier import NoneOfClassifier, PairClassifier
+from vcebench.models.loading import load_bundle
+from vcebench.models.shipped import ASSETS
 from vcebench.training.supervised import accuracy
 from vcebench.weights.shipped import NetworkFileError, read_card, sha256
 

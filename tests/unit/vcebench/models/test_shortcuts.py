@@ -6,12 +6,13 @@ import torch
 from vcebench.data.synthfaces.scm import INDEX
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS
 from vcebench.folders.images import dequantise
-from vcebench.models.bundle import ASSETS, IGNORANT, load_bundle
 from vcebench.models.classifier import BinaryClassifier
+from vcebench.models.loading import load_bundle
+from vcebench.models.shipped import ASSETS, IGNORANT, load_network
 from vcebench.models.small import build_network
 from vcebench.training.faces import faces
 from vcebench.training.shortcuts import certificate
-from vcebench.weights.shipped import NetworkFileError, load_network, read_card, sha256
+from vcebench.weights.shipped import NetworkFileError, read_card, sha256
 
 FOLDER = ASSETS / "synthfaces"
 FILES = {task: FOLDER / f"classifier-{task}.safetensors" for task in SHORTCUTS}

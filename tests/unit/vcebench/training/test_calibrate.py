@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vcebench.models.bundle import ASSETS, load_bundle
+from vcebench.models.loading import load_bundle
+from vcebench.models.shipped import ASSETS
 from vcebench.training import calibrate as module
 from vcebench.training.calibrate import PERCEPTUAL_SHARE, calibrate, load_images, perceptual_ratio
 from vcebench.weights.shipped import sha256

@@ -13,11 +13,12 @@ from torch import nn
 
 import vcebench
 from vcebench.data.registry import UnknownNameError
+from vcebench.models.shipped import load_network
 from vcebench.training.card import write_model_card
 from vcebench.training.loop import LoopSettings
 from vcebench.training.parts import Part, train_part
 from vcebench.training.registry import RECIPES, recipe_of, train
-from vcebench.weights.shipped import load_network, read_card, sha256, update_card
+from vcebench.weights.shipped import read_card, sha256, update_card
 
 ASSETS = Path(vcebench.__file__).parent / "assets"
 

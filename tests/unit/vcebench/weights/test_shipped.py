@@ -5,15 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
-from vcebench.weights.shipped import (
-    NetworkFileError,
-    load_network,
-    read_card,
-    save_network,
-    sha256,
-    update_card,
-)
+from vcebench.weights.shipped import NetworkFileError, read_card, save_network, sha256, update_card
 
 NAME, CONFIG = "smooth-classifier", {"outputs": 2, "widths": [8, 8]}
 

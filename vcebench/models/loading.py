@@ -1,0 +1,43 @@
+"""Loading the networks of a registered task: shipped ones, or published ones from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+
+from vcebench.data.registry import dataset_entry
+from vcebench.models.bundle import Bundle
+from vcebench.models.real_bundle import load_real_bundle
+from vcebench.models.shipped import FILES, check_classifier, load_shipped_bundle
+
+
+def load_bundle(
+    dataset: str,
+    task: str | None = None,
+    device: torch.device | str = "cpu",
+    folder: Path | None = None,
+    roles: Collection[str] | None = None,
+    classifier: str = "task",
+) -> Bundle:
+    """Load the networks of a task; nothing is cached.
+
+    Args:
+        dataset, task: names; the default task if none is given.
+        device: where the networks shall live.
+        folder: network files to use instead of the shipped ones; for the real data sets the
+            weights folder (default: see `vcebench.weights.store.weights_root`).
+        roles: published networks to read besides prior, classifier and perceptual network; all of
+            them by default.
+        classifier: the task's own, or one of `vcebench.models.shipped.IGNORANT`.
+
+    Raises:
+        NetworkFileError: a file is missing or damaged; the message says what to do.
+        UnknownNameError: no such data set or task. Both are ValueErrors.
+    """
+    chosen = dataset_entry(dataset).task(task)
+    check_classifier(dataset, chosen.name, classifier)
+    if dataset in FILES:
+        return load_shipped_bundle(dataset, chosen, device, folder, classifier)
+    return load_real_bundle(dataset, chosen, device, folder, roles)
