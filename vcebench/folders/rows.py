@@ -34,6 +34,11 @@ class Row:
         target_probability_input, target_probability: probability of the target, likewise.
         batch_size: rows of the smallest batch it was made in, if memory allowed fewer than the
             run asked for; None if none was smaller. Bits are promised for equal batch sizes.
+        backward: vector-Jacobian products through the prior, all tries together.
+        input_sha256: digest of the input's uint8 pixels, its shape and its label.
+        files_sha256: kind of file ("inputs", "counterfactuals", …) → digest of the stored file.
+
+    The last three are None in runs made before there were such columns.
     """
 
     id: str
@@ -56,6 +61,9 @@ class Row:
     target_probability_input: float
     target_probability: float
     batch_size: int | None = None
+    backward: int | None = None
+    input_sha256: str | None = None
+    files_sha256: dict[str, str] | None = None
 
     @property
     def finite(self) -> bool:
@@ -69,6 +77,8 @@ _ARROW = {
     float: pa.float64(),
     bool: pa.bool_(),
     int | None: pa.int64(),
+    str | None: pa.string(),
+    dict[str, str] | None: pa.map_(pa.string(), pa.string()),
 }
 SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Row).items()])
 
@@ -85,4 +95,5 @@ def from_table(table: pa.Table) -> list[Row]:
     if missing:
         raise ValueError(f"columns {', '.join(sorted(missing))} are missing")
     names = [field.name for field in fields(Row) if field.name in there]
-    return [Row(**values) for values in table.select(names).to_pylist()]
+    records = table.select(names).to_pylist(maps_as_pydicts="strict")
+    return [Row(**values) for values in records]
