@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from vcebench.data.digits import Digits
+from vcebench.data.registry import open_dataset
 from vcebench.errors import StoppedError, UserError
 from vcebench.folders.digests import file_digests, input_digest
 from vcebench.folders.images import Codec, load_image, load_masks, quantise
@@ -44,7 +45,7 @@ def test_images_climb_the_ladder_and_their_tries_are_summed(tiny_run: Run) -> No
 
 def test_rows_bind_inputs_and_files(tiny_run: Run) -> None:
     folder = tiny_run(limit=3, trace=1)
-    images = Digits("3-8", "test")
+    images = open_dataset("digits", "3-8", "test")
     for row in folder.rows():
         example = images[row.index]
         assert row.input_sha256 == input_digest(example.image, example.label)
