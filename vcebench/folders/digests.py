@@ -18,10 +18,14 @@ MANIFEST_KEY = b"vcebench.manifest"
 
 
 def input_digest(image: Tensor, label: int) -> str:
-    """Digest of what is explained: shape, label and pixels of a uint8 image (3, H, W)."""
-    shape = "x".join(str(side) for side in image.shape)
-    digest = hashlib.sha256(f"{shape} {label}\n".encode())
-    digest.update(image.cpu().contiguous().numpy())
+    """SHA-256 of an input: its shape, its pixels and its label.
+
+    Args:
+        image: uint8 with shape (3, H, W).
+        label: the true class; below 0 for an unlabelled image.
+    """
+    digest = hashlib.sha256(f"{tuple(image.shape)} {image.dtype} {label}\n".encode())
+    digest.update(image.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
