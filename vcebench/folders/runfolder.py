@@ -57,6 +57,12 @@ class RunFolder:
         """The configuration the run was made with."""
         return build_config(**self.manifest()["config"])
 
+    def network_digest(self, role: str) -> str | None:
+        """SHA-256 of the network that a run had in a role; None if the manifest names none."""
+        facts = self.manifest().get("networks", {}).get(role)
+        found = facts.get("sha256") if isinstance(facts, dict) else None
+        return found if isinstance(found, str) else None
+
     def codec(self) -> Codec:
         """How the images of this run are stored."""
         return Codec(self.config().image_format)

@@ -25,6 +25,7 @@ from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
+from vcebench.running.stored import check_classifier, networks_of_run
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask
 from vcebench.showing.pictures import contact_sheet, png_bytes
@@ -115,27 +116,17 @@ def measure_again(
     """
     folders = run_folders(path)
     config = folders[0].config()
-    _check_custom(config, custom)
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
-    bundle = networks_of(config if device is None else config.model_copy(update={"device": device}))
+    bundle = networks_of_run(folders[0], custom, device)
+    for folder in folders[1:]:
+        check_classifier(folder, bundle)
     results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:
         for result in results:
             keep(result)
     return results
-
-
-def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
-    """A run of somebody's own task names code to import: only what the caller names is run."""
-    if config.custom is None:
-        return
-    if custom is None:
-        raise UserError("this run is of a task of one's own: name its file too, --config FILE.toml")
-    stored = CustomTask(**config.custom)
-    if custom.model_copy(update={"data": stored.data}) != stored:
-        raise UserError("--config describes other networks than those the run was made with")
 
 
 def task_of(config: RunConfig) -> Task:

@@ -72,6 +72,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
     """The tiny networks, used by every run of the test."""
     networks = tiny_bundle()
     monkeypatch.setattr(session, "networks_of", lambda config: networks)
+    monkeypatch.setattr(session, "networks_of_run", lambda folder, own, device: networks)
     return networks
 
 
