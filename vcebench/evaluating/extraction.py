@@ -134,7 +134,7 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     for role, network in _embedders(asked).items():
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
-    if (folder.path / "truths").is_dir():
+    if all(folder.has("truths", row) for row in pair.rows):
         found |= _against_truth(pair, folder.images("truths", pair.rows))
     return {name: _numpy(value) for name, value in found.items()}
 

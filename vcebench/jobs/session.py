@@ -15,8 +15,9 @@ from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
 from vcebench.evaluating.summary import save
-from vcebench.folders.images import dequantise, write_atomic
-from vcebench.folders.runfolder import MANIFEST, RunFolder
+from vcebench.folders import inside
+from vcebench.folders.images import dequantise
+from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
 from vcebench.folders.store import writing
 from vcebench.metrics.diversity import pairwise_distances, sigma_l
 from vcebench.metrics.result import MetricValue, missing, summarise
@@ -138,10 +139,9 @@ def task_of(config: RunConfig) -> Task:
 
 def run_folders(path: Path) -> list[RunFolder]:
     """The run folder at `path`, or those of its seeds in their order."""
-    seeds = [entry.parent for entry in path.glob(f"seed-*/{MANIFEST}")]
-    if seeds and not (path / MANIFEST).exists():
-        ordered = sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-")))
-        return [RunFolder(entry) for entry in ordered]
+    seeds = seed_folders(path)
+    if seeds and not inside.exists(path, MANIFEST):
+        return [RunFolder(seed) for seed in seeds]
     return [RunFolder.existing(path)]
 
 
@@ -152,7 +152,7 @@ def keep(result: Result) -> None:
     config = folder.config()
     sheet = contact_sheet(folder, task_of(config))
     with writing(folder.path):
-        write_atomic(folder.path / CONTACT_SHEET, png_bytes(sheet))
+        inside.write_lasting(folder.path, CONTACT_SHEET, png_bytes(sheet))
 
 
 def with_diversity(
@@ -179,7 +179,7 @@ def diversity(
         folders[0].config().model_copy(update={"seed": 0}).digest()
     }:
         raise UserError(f"the seeds in {folders[0].path.parent} differ in more than the seed")
-    shared = [row for row in rows[0].values() if all(row.id in other for other in rows)][:limit]
+    shared = [id for id in rows[0] if all(id in other for other in rows)][:limit]
     if bundle.lpips is None and "lpips" in bundle.missing:
         return missing("sigma_l", bundle.missing["lpips"])
     name = f"LPIPS's formula, unweighted, on {bundle.backbones.get('perceptual', 'perceptual')}"
@@ -195,8 +195,8 @@ def diversity(
     for start in range(0, len(shared), _CHUNK):
         chunk = shared[start : start + _CHUNK]
         features = [
-            look(dequantise(folder.images("counterfactuals", chunk).to(device)))
-            for folder in folders
+            look(dequantise(folder.images("counterfactuals", [own[id] for id in chunk]).to(device)))
+            for folder, own in zip(folders, rows, strict=True)
         ]
         values += list(sigma_l(pairwise_distances(features, distance), len(folders)))
     nobody = [False] * len(values)
