@@ -139,7 +139,7 @@ def read_run(path: Path) -> StoredRun:
                 f"{file} is not usable ({one_line(error)}); `vcebench evaluate {path}` renews it"
             ) from error
     rows = folder.rows()
-    tries = [row.nfe / row.tries for row in rows if row.tries]
+    tries = [row.nfe / row.tries for row in rows if row.tries and row.nfe is not None]
     per_try = math.fsum(tries) / len(tries) if tries else None
     if per_try is not None:
         figures += _derived(figures, "nfe_per_try", per_try)
