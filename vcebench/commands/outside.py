@@ -1,4 +1,4 @@
-"""vcebench import."""
+"""vcebench import, vcebench export."""
 
 from __future__ import annotations
 
@@ -129,6 +129,45 @@ def import_(
         )
     _explain(report)
     typer.echo(Table([_row(report)]).render(form.value))
+
+
+def export(
+    dataset: Annotated[str, typer.Option(help="an embedded data set")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="folder to write; it must not exist yet")
+    ],
+    task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
+    split: Annotated[
+        str | None, typer.Option(show_default="the protocol's", help="part of the data set")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="images, 0 for all")] = 256,
+) -> None:
+    """Write images and classifier of an embedded set, for programs that know nothing of vcebench.
+
+    A program that fills counterfactuals/ of this folder is measured on known truth:
+    `vcebench import` reads it back.
+
+    Examples:
+
+      vcebench export --dataset synthfaces --split test --limit 256 -o faces
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from vcebench.jobs.exporting import export as write
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        shown = bar.add_task("images", total=None)
+        count = write(
+            dataset,
+            task,
+            split,
+            limit,
+            output,
+            lambda d, t: bar.update(shown, completed=d, total=t),
+        )
+    say(f"{count} images, the classifier and how to go on: {output}/README.md")
+    typer.echo(str(output))
 
 
 def _row(report: ImportReport) -> dict[str, object]:

@@ -15,6 +15,7 @@ from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import UserError
 from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
+from vcebench.evaluating.foreign import remarks
 from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import scratch_folder
@@ -129,6 +130,7 @@ def _measure(
             f"{changed} of {len(rows)} images are judged otherwise than when they were made; "
             "the figures are those of now"
         )
+    context.notes += remarks(folder.manifest(), rows, flipped)
     values: dict[str, MetricValue] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -173,6 +175,8 @@ def _planted(config: RunConfig) -> HasCue | None:
     """The images of a run, if its task has a planted cue."""
     if config.dataset not in DATASETS or not dataset_entry(config.dataset).embedded:
         return None
+    if config.origin is not None and config.origin.images is None:
+        return None  # imported, and not found to be images of the set
     images = open_dataset(config.dataset, config.task, config.split)
     return images if isinstance(images, HasCue) and images.cue is not None else None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vcebench.data.base import HasTruth, Task
 from vcebench.data.listed import UNLABELLED
+from vcebench.folders.digests import input_digest
 from vcebench.folders.foreign.pairs import Found, Pair
 from vcebench.folders.foreign.reading import UnusableFileError, read_picture
 from vcebench.folders.images import Codec
@@ -92,15 +93,16 @@ class Adoption:
         rows = []
         for number, (one, verdict) in enumerate(zip(loaded, verdicts, strict=True), start):
             try:
-                rows.append((self._row(number, one.pair, verdict), one))
+                rows.append((self._row(number, one, verdict), one))
             except UnusableFileError as error:
                 self.left_out[one.pair.id] = str(error)
                 continue
             self.lines.extend(one.lines)
         return list(pool.map(self._stored, rows))
 
-    def _row(self, number: int, pair: Pair, verdict: Verdict | None) -> Row:
+    def _row(self, number: int, one: _Loaded, verdict: Verdict | None) -> Row:
         """Raises UnusableFileError if nobody says what was asked for."""
+        pair = one.pair
         id, index, label = pair.id, number, pair.label
         if pair.position is not None:
             index = pair.position
@@ -126,6 +128,7 @@ class Adoption:
             seconds=None,
             prediction_foreign=pair.prediction,
             flipped_foreign=pair.flipped,
+            input_sha256=input_digest(one.x, UNLABELLED if label is None else label),
         )
 
     def _stored(self, made: tuple[Row, _Loaded]) -> Finished:
@@ -138,6 +141,7 @@ class Adoption:
         if isinstance(images, HasTruth):
             truth = images.truth(row.index, row.target).counterfactual
             files[f"truths/{row.id}.png"] = Codec().encode(truth)
+            files[f"originals/{row.id}.png"] = Codec().encode(images[row.index].image)
         return Finished(row, files)
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +29,7 @@ from vcebench.folders.foreign.trees import (
 )
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
-from vcebench.folders.store import open_store, writing
+from vcebench.folders.store import drafted, open_store
 from vcebench.jobs.adopting import Adoption
 from vcebench.jobs.matching import AUTO, Matched, is_near, propose
 from vcebench.jobs.session import RUNS
@@ -136,8 +133,9 @@ def import_folder(
         classifier = None if bundle is None else bundle.classifier
         adoption = Adoption(found, task, classifier, matched, torch.device(config.device))
         output = request.output or RUNS / _folder_name(config, found)
-        with _draft(output) as path:
-            rows = _write(path, config, bundle, adoption, pool, notes, progress)
+        with drafted(output) as path:
+            manifest = _manifest(config, bundle, request.data_root)
+            rows = _write(path, manifest, adoption, pool, notes, progress)
     return _report(RunFolder(output), rows, found, adoption, notes)
 
 
@@ -201,7 +199,10 @@ def _networks(request: ImportRequest, config: RunConfig, notes: list[str]) -> Bu
     except UserError as error:
         if request.custom is not None or not isinstance(error.__cause__, NetworkFileError):
             raise
-        notes.append(f"no classifier, so the program's own verdicts stand: {error}")
+        notes.append(
+            f"no classifier of {config.dataset} is here, so the program's own verdicts stand; "
+            f"`vcebench check --dataset {config.dataset}` says what to fetch"
+        )
         return None
 
 
@@ -233,24 +234,9 @@ def _matched(
     return None
 
 
-@contextmanager
-def _draft(output: Path) -> Iterator[Path]:
-    """A folder that takes the name of the run folder when it is complete, and is gone otherwise."""
-    if output.exists():
-        raise UserError(f"{output} exists; remove it, or give another --output")
-    draft = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        yield draft
-        with writing(output):
-            draft.rename(output)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 def _write(
     path: Path,
-    config: RunConfig,
-    bundle: Bundle | None,
+    manifest: dict[str, Any],
     adoption: Adoption,
     pool: Executor,
     notes: Sequence[str],
@@ -259,7 +245,6 @@ def _write(
     """Rows and files of the run; raises `UserError` if not one pair can be used."""
     total, done = len(adoption.found.pairs), 0
     rows: list[Row] = []
-    manifest = _manifest(config, bundle)
     with open_store(path, manifest) as store:
         for results in adoption.results(pool):
             store.commit(results)
@@ -268,14 +253,14 @@ def _write(
             progress(min(done, total), total)
         if not rows:
             left_out = {**adoption.found.left_out, **adoption.left_out}
-            reason = Counter(left_out.values()).most_common(1)
-            why = f" ({reason[0][0]}: {reason[0][1]} of {len(left_out)})" if reason else ""
-            raise UserError(f"{adoption.found.root}: there is nothing to import{why}")
+            why = next((f": {name}: {reason}" for name, reason in left_out.items()), "")
+            more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            raise UserError(f"{adoption.found.root} holds nothing to import{why}{more}")
         store.update(status="finished", **_told(adoption, notes))
     return rows
 
 
-def _manifest(config: RunConfig, bundle: Bundle | None) -> dict[str, Any]:
+def _manifest(config: RunConfig, bundle: Bundle | None, data_root: Path | None) -> dict[str, Any]:
     facts = {} if bundle is None else network_facts(bundle)
     return {
         "format": 1,
@@ -284,7 +269,7 @@ def _manifest(config: RunConfig, bundle: Bundle | None) -> dict[str, Any]:
         "config": config.model_dump(mode="json", exclude=set(_UNKNOWN)),
         "config_hash": config.digest(),
         "networks": {role: facts[role] for role in ("classifier",) if role in facts},
-        "data_root": None,
+        "data_root": None if data_root is None else str(data_root.resolve()),
         "sittings": [],
     }
 

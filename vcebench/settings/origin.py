@@ -27,6 +27,15 @@ class Imported(BaseModel):
     images: str | None = None
 
 
+def published_name(method: str) -> str:
+    """The id that tables and claims know a method by, imported or not.
+
+    >>> published_name("foreign:ace-l1"), published_name("maskdime")
+    ('ace-l1', 'maskdime')
+    """
+    return method.removeprefix(FOREIGN)
+
+
 def foreign_name(method: str) -> str | None:
     """What an imported method is called; None for a method of any other kind.
 

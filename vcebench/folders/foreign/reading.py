@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vcebench.errors import UserError, one_line
+from vcebench.errors import UserError
 
 LARGEST_FILE = 256 * 2**20
 LARGEST_PICTURE = 64 * 10**6
@@ -101,6 +101,6 @@ def read_picture(root: Path, relative: str) -> tuple[Tensor, str]:
     except UnusableFileError:
         raise
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        raise UnusableFileError(f"{relative} cannot be decoded ({one_line(error)})") from error
+        raise UnusableFileError(f"{relative} is damaged, or no picture") from error
     image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
     return image, hashlib.sha256(content).hexdigest()
