@@ -239,11 +239,11 @@ def test_an_existing_folder_is_not_written_over(tmp_path, capsys):
     assert "exists; remove it" in capsys.readouterr().err
 
 
-def test_five_seeds_have_a_diversity(own, pictures, tmp_path, capsys):
-    for seed in range(5):
+def test_several_seeds_have_a_diversity(pictures, tmp_path, capsys):
+    for seed in range(2):
         moved = [
             Image8(**{**vars(one), "x_cf": np.clip(one.x_cf.astype(int) + 3 * seed, 0, 255)})
-            for one in pictures
+            for one in pictures[:2]
         ]
         tree = [Image8(**{**vars(one), "x_cf": one.x_cf.astype(np.uint8)}) for one in moved]
         write_tree(tmp_path / f"out{seed}", "time", tree)
@@ -252,7 +252,7 @@ def test_five_seeds_have_a_diversity(own, pictures, tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "runs"), "--format", "json"]) == 0
     (document, *others) = json.loads(capsys.readouterr().out)["seeds"]
-    assert len(others) == 4
+    assert len(others) == 1
     (record,) = [one for one in document["metrics"] if one["id"] == "sigma_l"]
     assert record["value"] > 0
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Device, Form, Format, OwnConfig, Threads, say
+from vcebench.commands.options import (
+    DataRoot,
+    Device,
+    Form,
+    Format,
+    OwnConfig,
+    Threads,
+    counting,
+    say,
+)
 
 if TYPE_CHECKING:
     from vcebench.jobs.importing import ImportReport
@@ -96,9 +105,6 @@ def import_(
 
       vcebench import pairs.csv --dataset synthfaces --name mine
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from vcebench.formats import Table
     from vcebench.jobs.importing import ImportRequest, import_folder
     from vcebench.settings.custom import read_custom
@@ -122,11 +128,8 @@ def import_(
         output=output,
         threads=threads,
     )
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        shown = bar.add_task("pairs", total=None)
-        report = import_folder(
-            request, lambda done, total: bar.update(shown, completed=done, total=total)
-        )
+    with counting("pairs") as progress:
+        report = import_folder(request, progress)
     _explain(report)
     typer.echo(Table([_row(report)]).render(form.value))
 
@@ -151,21 +154,10 @@ def export(
 
       vcebench export --dataset synthfaces --split test --limit 256 -o faces
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from vcebench.jobs.exporting import export as write
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        shown = bar.add_task("images", total=None)
-        count = write(
-            dataset,
-            task,
-            split,
-            limit,
-            output,
-            lambda d, t: bar.update(shown, completed=d, total=t),
-        )
+    with counting("images") as progress:
+        count = write(dataset, task, split, limit, output, progress)
     say(f"{count} images, the classifier and how to go on: {output}/README.md")
     typer.echo(str(output))
 
