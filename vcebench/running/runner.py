@@ -179,6 +179,7 @@ def _row(final: Final) -> Row:
         target_probability_input=outcome.target_probability_input,
         target_probability=outcome.target_probability,
         batch_size=cost.batch_size,
+        backward=cost.backward,
         input_sha256=input_digest(item.image, item.label),
     )
 
