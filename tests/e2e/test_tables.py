@@ -113,7 +113,7 @@ def test_the_wheel_finds_its_published_figures(tmp_path):
         archive.extractall(tmp_path / "site")
     code = (
         f"import sys; sys.path[:0] = {[str(tmp_path / 'site'), *sys.path]}\n"
-        "from vcebench import published\n"
+        "from vcebench.results import published\n"
         "print(published.data_folder('published'), len(published.claims()))\n"
         "print(published.data_folder('embedded').is_dir())"
     )
