@@ -158,7 +158,7 @@ def _robust() -> Part:
         ),
         config={"outputs": len(names), "widths": (24, 32, 64, 96), "grid": 4},
         settings=LoopSettings(
-            steps=600, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+            steps=800, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
         ),
         loss=robust_loss(source, logit_losses, shifted, batch=32),
         epsilon=0.5,

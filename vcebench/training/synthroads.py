@@ -161,7 +161,7 @@ def _robust() -> Part:
         ),
         config={"outputs": 1, "widths": (16, 32, 48, 64), "grid": 4},
         settings=LoopSettings(
-            steps=400, seed=226, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+            steps=600, seed=226, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
         ),
         loss=robust_loss(source, logit_losses, shifted, batch=24),
         epsilon=1.5,
