@@ -69,7 +69,8 @@ class SVCE(Descending):
         vertex = x + self.farthest(x, direction)
         moved = direction.flatten(1).any(dim=1).view(-1, 1, 1, 1)
         vertex = torch.where(moved, vertex, v)  # without a gradient there is nowhere to go
-        return v + (books.alpha / (state.step**0.5 + 2)).view(-1, 1, 1, 1) * (vertex - v)
+        length: Tensor = books.alpha / (state.step**0.5 + 2)
+        return v + length.view(-1, 1, 1, 1) * (vertex - v)
 
     def finish(self, state: Descent) -> Tensor:
         books: Books = state.memory

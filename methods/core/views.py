@@ -62,8 +62,8 @@ def draw_grids(
 
 def _uniform(noise: Noise, step: int, inner: int, shape: tuple[int, int]) -> Tensor:
     """Uniform numbers of every warp, (M, K): all images' first, then their second, …"""
-    normal = noise.draw("views", step, inner, shape=shape)
-    return torch.special.ndtr(normal).transpose(0, 1).flatten(0, 1)
+    uniform: Tensor = torch.special.ndtr(noise.draw("views", step, inner, shape=shape))
+    return uniform.transpose(0, 1).flatten(0, 1)
 
 
 def _affine(uniform: Tensor, height: int, width: int) -> Tensor:
