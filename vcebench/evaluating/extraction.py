@@ -135,7 +135,10 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
     if (folder.path / "truths").is_dir():
-        found |= _against_truth(pair, folder.images("truths", pair.rows))
+        exact = pair.originals
+        if (folder.path / "originals").is_dir():
+            exact = folder.images("originals", pair.rows)
+        found |= _against_truth(pair, exact, folder.images("truths", pair.rows))
     return {name: _numpy(value) for name, value in found.items()}
 
 
@@ -177,8 +180,9 @@ def _cout(pair: _Pair, bundle: Bundle) -> Array:
     return cout.cout(pair.originals, pair.counterfactuals, source, target, probabilities).scores
 
 
-def _against_truth(pair: _Pair, truths: Tensor) -> dict[str, Array]:
-    region = causal.true_region(pair.originals, truths)
+def _against_truth(pair: _Pair, exact: Tensor, truths: Tensor) -> dict[str, Array]:
+    """`exact` are the inputs before a foreign program's JPEG, whose traces are no true region."""
+    region = causal.true_region(exact, truths)
     edit = (pair.originals, pair.counterfactuals)
     return {
         "gt_iou": causal.gt_iou(*edit, region),
