@@ -1,6 +1,7 @@
 """A run folder as its readers see it.
 
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · truths/ID.png ·
+originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
 per-image.parquet
 
@@ -37,7 +38,7 @@ MANIFEST = "manifest.json"
 SHARDS = "shards"
 METRICS = "metrics.json"
 PER_IMAGE = "per-image.parquet"
-KINDS = ("inputs", "counterfactuals", "masks", "truths", "trace")
+KINDS = ("inputs", "counterfactuals", "masks", "truths", "originals", "trace")
 """Folders of an image's files; those of the first two have the run's image format."""
 
 
@@ -177,8 +178,9 @@ class RunFolder:
 
     def name(self, kind: str, image_id: str) -> str:
         """Path within the folder of a file of an image; `kind` is one of `KINDS`."""
-        suffix = {"masks": ".png", "truths": ".png", "trace": ".safetensors"}.get(kind)
-        return f"{kind}/{image_id}{suffix or self.codec().suffix}"
+        if kind in KINDS[:2]:
+            return f"{kind}/{image_id}{self.codec().suffix}"
+        return f"{kind}/{image_id}{'.safetensors' if kind == 'trace' else '.png'}"
 
     def has(self, kind: str, row: Row) -> bool:
         """Whether an image has a file of that kind: its row says so, or (old runs) it is there."""
