@@ -32,7 +32,7 @@ from vcebench.commands import (
     weights,
 )
 from vcebench.errors import StoppedError, UserError, one_line
-from vcebench.running.memory import keep_freed_memory
+from vcebench.models.memory import keep_freed_memory
 from vcebench.version import __version__
 
 USAGE = 2

@@ -131,9 +131,16 @@ class _TimedMethod(Method):
 class _TimedNoise(KeyedNoise):
     clock: Clock = field(kw_only=True)
 
-    def draw(self, purpose: str, step: int, inner_step: int = 0, pass_index: int = 0) -> Tensor:
+    def draw(
+        self,
+        purpose: str,
+        step: int,
+        inner_step: int = 0,
+        pass_index: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> Tensor:
         with self.clock.phase("noise"):
-            return super().draw(purpose, step, inner_step, pass_index)
+            return super().draw(purpose, step, inner_step, pass_index, shape)
 
 
 @dataclass(frozen=True)
