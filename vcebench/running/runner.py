@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, RunStore, open_store
 from vcebench.methods.core.errors import MethodError
+from vcebench.methods.core.outside import Outside
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.assemble import network_facts, worker_of
@@ -85,7 +87,8 @@ def run(
                         config.batch_size,
                     )
                     for batch in drive(ladder, engine):
-                        done = [_finished(final, images) for final in batch.finals]
+                        outside = isinstance(worker.method, Outside)
+                        done = [_finished(final, images, outside) for final in batch.finals]
                         store.commit(done)
                         shown.finished(batch.tries, [result.row for result in done])
                 finally:
@@ -142,9 +145,14 @@ def check_image(image: torch.Tensor, name: str) -> None:
         raise UserError(f"image {name} has {shape[1]}x{shape[2]} pixels; resize it")
 
 
-def _finished(final: Final, images: ImageSet) -> Finished:
-    """Row and files of an image that has had its last try."""
+def _finished(final: Final, images: ImageSet, outside: bool) -> Finished:
+    """Row and files of an image that has had its last try.
+
+    Nobody counts what a callable from `outside` evaluates.
+    """
     row = _row(final)
+    if outside:
+        row = replace(row, nfe=None, backward=None, lambda_class=None)
     outcome = final.outcome
     files = dict(outcome.files)
     if outcome.trace:
