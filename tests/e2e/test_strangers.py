@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from vcebench.cli import main
+from vcebench.folders.runfolder import RunFolder
 from vcebench.settings.config import build_config
 
 BEFORE = Path(__file__).with_name("before")
@@ -119,19 +120,121 @@ def trap(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("kind", poisons(Path("trap")))
-def test_nothing_that_a_manifest_names_is_imported_opened_or_started(
-    command: str, kind: str, run: Path, trap: Path, tmp_path: Path, watch: Watch, capsys
-) -> None:
-    poison(run, poisons(trap)[kind], data_root=str(trap))
+def nothing_happened(command: str, run: Path, trap: Path, watch: Watch) -> None:
+    """Carry out a command; nothing in the trap may be used, and no process or connection made."""
     before = sorted(trap.iterdir())
     with watch.watching():
-        code = main(COMMANDS[command](run, tmp_path / "out"))
+        code = main(COMMANDS[command](run, run.parent.parent / "out"))
     assert code in (0, 2)
     assert MODULE not in watch.imported()
     assert not watch.started()
     assert not [path for path in watch.opened() if str(trap) in path]
     assert sorted(trap.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "figures", "run"])
+@pytest.mark.parametrize("kind", poisons(Path("trap")))
+def test_networks_that_a_manifest_names_are_never_loaded(
+    command: str, kind: str, run: Path, trap: Path, watch: Watch
+) -> None:
+    poison(run, poisons(trap)[kind])
+    nothing_happened(command, run, trap, watch)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_uses_what_a_manifest_names(
+    command: str, run: Path, trap: Path, watch: Watch, capsys
+) -> None:
+    change = poisons(trap)["a module beside"] | {"method": f"{MODULE}:build", "dataset": "own"}
+    poison(run, change, data_root=str(trap))
+    nothing_happened(command, run, trap, watch)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_data_folder_that_a_manifest_names_is_not_opened(
+    command: str, run: Path, trap: Path, watch: Watch
+) -> None:
+    poison(run, {}, data_root=str(trap))
+    nothing_happened(command, run, trap, watch)
+
+
+def test_another_judge_makes_a_second_evaluation_that_says_so(run: Path, capsys) -> None:
+    own = (run / "metrics.json").read_bytes()
+    assert main(["evaluate", str(run), "--judge", "4-9"]) == 0
+    shown = capsys.readouterr()
+    (name,) = RunFolder(run).judges()
+    assert name.startswith("4-9-")
+    assert f"judged by {name}, not by the classifier" in shown.err
+    assert "judged by" in shown.out
+    assert f"{name} (judge)" in shown.out
+    document = RunFolder(run).metrics(f"judged/{name}/metrics.json")
+    assert document is not None
+    assert document["judge"] == name
+    assert document["networks"]["classifier"]["sha256"].startswith(name[-8:])
+    assert (run / "metrics.json").read_bytes() == own
+    for form in ("csv", "json"):
+        assert main(["evaluate", str(run), "--judge", "4-9", "--format", form]) == 0
+        assert name in capsys.readouterr().out
+    assert main(["report", str(run), "-o", str(run.parent / "site")]) == 0
+    assert f"Judged by {name}" in (run.parent / "site/runs/1.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"), [("smile", "unknown task 'smile'"), ("none.toml", "cannot be read")]
+)
+def test_a_judge_that_is_not_there_is_one_line(judge: str, message: str, run: Path, capsys) -> None:
+    assert main(["evaluate", str(run), "--judge", judge]) == 2
     error = capsys.readouterr().err
-    assert "Traceback" not in error
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    change(manifest)
+    (run / "manifest.json").write_text(json.dumps(manifest))
+
+
+BY_HAND: dict[str, Callable[[dict[str, Any]], object]] = {
+    "method": lambda m: m["config"].update(method="dime"),
+    "tau": lambda m: m["config"]["settings"].update(tau=200),
+    "seed": lambda m: m["config"].update(seed=7),
+    "protocol": lambda m: m.update(protocol="ours/9"),
+    "network": lambda m: m["networks"]["classifier"].update(sha256="0" * 64),
+}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of today, whose shards name their manifest."""
+    path = tmp_path_factory.mktemp("made") / "run"
+    assert main([*COMMANDS["run"](path, path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize("entry", BY_HAND)
+def test_a_manifest_that_was_changed_by_hand_is_one_line(
+    entry: str, made: Path, tmp_path: Path, capsys
+) -> None:
+    run = Path(shutil.copytree(made, tmp_path / "runs/run"))
+    rewrite(run, BY_HAND[entry])
+    expected = "does not fit its own hash" if entry in ("method", "tau", "seed") else "belongs to"
+    for command in ("evaluate", "report", "compare", "run"):
+        capsys.readouterr()
+        assert main(COMMANDS[command](run, tmp_path / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert expected in error, command
+        assert error.count("\n") == 1
+    main(COMMANDS["table"](run, tmp_path / "out"))
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("entry", ["sittings", "protocol", "networks", "config_hash", "config"])
+def test_a_manifest_without_an_entry_is_one_line(entry: str, run: Path, capsys) -> None:
+    rewrite(run, lambda manifest: manifest.pop(entry))
+    for command in ("evaluate", "report", "compare", "run", "merge", "figures"):
+        capsys.readouterr()
+        assert main(COMMANDS[command](run, run.parent / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert f"cannot be read ({entry}: field required)" in error, command

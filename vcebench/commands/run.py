@@ -237,13 +237,27 @@ def evaluate(
     device: Annotated[Device | None, typer.Option(help="where the networks run")] = None,
     threads: Threads = None,
     config: OwnConfig = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK|FILE.toml",
+            help="let the classifier of another task, or of a file, judge: a second evaluation",
+        ),
+    ] = None,
+    data_root: DataRoot = None,
     form: Format = Form.github,
 ) -> None:
     """Compute all metrics of a run anew, from what its folder holds.
 
+    Nothing that the folder names is run or opened: networks are those of the package or of your
+    --config, and the classifier has to be the one that the run explains. Another one judges with
+    --judge; its figures say so, and are kept beside the run's own.
+
     Examples:
 
       vcebench evaluate runs/digits-3-8-maskdime-1f0e4f2a
+
+      vcebench evaluate RUN --judge smile-robust
 
       vcebench evaluate RUN --limit 32 --format csv
     """
@@ -253,7 +267,7 @@ def evaluate(
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
-    print_results(measure_again(folder, limit, where, threads, custom), form)
+    print_results(measure_again(folder, limit, where, threads, custom, data_root, judge), form)
 
 
 def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:

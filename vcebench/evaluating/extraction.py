@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 
 from vcebench.data.base import HasCue
+from vcebench.data.registry import DATASETS
+from vcebench.errors import UserError, one_line
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -65,7 +68,6 @@ def extract(
     folder: RunFolder,
     rows: Sequence[Row],
     bundle: Bundle,
-    device: torch.device,
     scratch: Path,
     threads: int | None = None,
     planted: HasCue | None = None,
@@ -74,11 +76,16 @@ def extract(
 
     Args:
         folder, rows: the run, and the rows to look at, all of them finite.
-        bundle: the networks of its task, on `device`.
+        bundle: the networks of its task.
         scratch: folder for the memory-mapped features; the caller removes it.
         threads: chunks at a time on a CPU.
         planted: the images, if their task has a planted cue.
+
+    Raises:
+        UserError: a stored image cannot be read, or the networks do not take it.
     """
+    device = next(bundle.classifier.parameters()).device
+    truths = all(folder.has("truths", row) for row in rows)
     before = torch.get_num_threads()
     on_cpu = device.type == "cpu"
     slots = (threads or before) if on_cpu else 1
@@ -87,7 +94,9 @@ def extract(
 
     def work(start: int) -> Found:
         pair = _read(folder, rows[start : start + CHUNK], device)
-        return start, _look(folder, pair, bundle) | _along_causes(pair, planted)
+        with _fitting(folder, pair):
+            found = _look(folder, pair, bundle) | _along_causes(pair, planted)
+            return start, found | (_against_truth(folder, pair) if truths else {})
 
     try:
         if on_cpu:
@@ -99,6 +108,32 @@ def extract(
         torch.set_num_threads(before)
         give_back_memory()
     return collector.result()
+
+
+@contextmanager
+def _fitting(folder: RunFolder, pair: _Pair) -> Iterator[None]:
+    """Say in one line that networks do not take images of another size than their data set's."""
+    try:
+        yield
+    except RuntimeError as error:
+        height, width = pair.x.shape[2:]
+        entry = DATASETS.get(folder.config().dataset)
+        if entry is not None and entry.size == (height, width):
+            raise
+        raise UserError(
+            f"{folder.path} holds images of {width}x{height} pixels, which the networks here do "
+            f"not take ({one_line(error)[:200]})"
+        ) from error
+
+
+def check_classes(folder: RunFolder, rows: Sequence[Row], count: int) -> None:
+    """Refuse rows about classes that a classifier of `count` classes does not have."""
+    for row in rows:
+        if not (0 <= row.source < count and 0 <= row.target < count):
+            raise UserError(
+                f"{folder.path} asks to lead image {row.id} from class {row.source} to "
+                f"{row.target}, but the classifier here has {count} classes"
+            )
 
 
 def _in_threads(work: Callable[[int], Found], starts: Sequence[int], slots: int) -> Iterator[Found]:
@@ -129,6 +164,7 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     """Everything about one chunk: name → (b,), or "role:x" and "role:x_cf" → (b, d)."""
     asked, x_cf = _asked_once(bundle), pair.x_cf
     classifier = asked.classifier
+    check_classes(folder, pair.rows, classifier.probabilities(pair.x).shape[1])
     labels = torch.tensor([row.label for row in pair.rows], device=x_cf.device)
     found: dict[str, Any] = {
         # A label below 0 is an unlabelled image, which every population of correct ones keeps.
@@ -146,11 +182,6 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     for role, network in _embedders(asked).items():
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
-    if all(folder.has("truths", row) for row in pair.rows):
-        exact = pair.originals
-        if all(folder.has("originals", row) for row in pair.rows):
-            exact = folder.images("originals", pair.rows)
-        found |= _against_truth(pair, exact, folder.images("truths", pair.rows))
     return {name: _numpy(value) for name, value in found.items()}
 
 
@@ -192,8 +223,11 @@ def _cout(pair: _Pair, bundle: Bundle) -> Array:
     return cout.cout(pair.originals, pair.counterfactuals, source, target, probabilities).scores
 
 
-def _against_truth(pair: _Pair, exact: Tensor, truths: Tensor) -> dict[str, Array]:
-    """`exact` are the inputs before a foreign program's JPEG, whose traces are no true region."""
+def _against_truth(folder: RunFolder, pair: _Pair) -> dict[str, Array]:
+    truths, exact = folder.images("truths", pair.rows), pair.originals
+    if all(folder.has("originals", row) for row in pair.rows):
+        # The inputs before a foreign program's JPEG, whose traces are no true region.
+        exact = folder.images("originals", pair.rows)
     region = causal.true_region(exact, truths)
     edit = (pair.originals, pair.counterfactuals)
     return {
@@ -208,6 +242,9 @@ def _along_causes(pair: _Pair, planted: HasCue | None) -> dict[str, Array]:
     """`cue_precision`, and "progress along CAUSE" of every cause, if there is a planted cue."""
     if planted is None or planted.cue is None:
         return {}
+    count = len(planted)
+    if far := [row for row in pair.rows if row.index >= count or row.target not in (0, 1)]:
+        raise UserError(f"image {far[0].id} is at no place of the data set, which has {count}")
     truths = [planted.single_truths(row.index, row.target) for row in pair.rows]
     edit = (pair.originals, pair.counterfactuals)
     region = torch.stack([truth[planted.cue].region for truth in truths])

@@ -3,7 +3,7 @@
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · truths/ID.png ·
 originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
-per-image.parquet
+per-image.parquet · judged/NAME/metrics.json, …
 
 Readers take it for a stranger's: files are reached through `inside` alone, a manifest has to fit
 its own hash, rows their manifest, pictures the digests in their rows.
@@ -37,6 +37,9 @@ from vcebench.settings.config import RunConfig, build_config
 MANIFEST = "manifest.json"
 SHARDS = "shards"
 METRICS = "metrics.json"
+JUDGED = "judged"
+"""Folder of the evaluations by other judges than the explained classifier, one folder each."""
+
 PER_IMAGE = "per-image.parquet"
 KINDS = ("inputs", "counterfactuals", "masks", "truths", "originals", "trace")
 """Folders of an image's files; those of the first two have the run's image format."""
@@ -131,7 +134,7 @@ class RunFolder:
                 raise
             raise UserError(
                 f"{self.path / SHARDS / shard} cannot be read ({one_line(error)}); "
-                "remove it and run again"
+                "restore it, or remove it and run again"
             ) from error
 
     def per_image(self) -> dict[str, dict[str, float]]:
@@ -159,6 +162,11 @@ class RunFolder:
         """Names of the files of metrics: of the whole run, and of its first images."""
         names = inside.names(self.path, ".")
         return [name for name in names if name.startswith("metrics") and name.endswith(".json")]
+
+    def judges(self) -> list[str]:
+        """Names of the evaluations by other judges."""
+        names = inside.names(self.path, JUDGED)
+        return [name for name in names if inside.exists(self.path, f"{JUDGED}/{name}/{METRICS}")]
 
     def metrics(self, name: str = METRICS) -> dict[str, Any] | None:
         """The entries of a file of metrics; None if there is none.

@@ -104,7 +104,11 @@ class Labels:
 
 
 def compare(
-    first: Path, second: Path, threads: int | None = None, custom: CustomTask | None = None
+    first: Path,
+    second: Path,
+    threads: int | None = None,
+    custom: CustomTask | None = None,
+    data_root: Path | None = None,
 ) -> Comparison:
     """Compare two run folders.
 
@@ -112,6 +116,7 @@ def compare(
         first, second: the run folders.
         threads: chunks at a time on a CPU.
         custom: the task, if the runs are of somebody's own.
+        data_root: folder of a data set that does not ship with the package, for training labels.
 
     Raises:
         UserError: a folder is no run, the runs are about different tasks, or share no image.
@@ -132,14 +137,13 @@ def compare(
     chosen = [[side[id] for id in shared] for side in rows]
     bundle = networks_of_run(folders[0], custom)
     check_classifier(folders[1], bundle)
-    device = next(bundle.classifier.parameters()).device
     with scratch_folder() as scratch:
-        labels = _labels(folders[0], bundle)
+        labels = _labels(folders[0], bundle, data_root)
         sides = []
         for number, folder in enumerate(folders):
             place = scratch / str(number)
             place.mkdir()
-            found = extract(folder, chosen[number], bundle, device, place, threads)
+            found = extract(folder, chosen[number], bundle, place, threads)
             sides.append(side_of(chosen[number], found, bundle, labels))
         result = compare_sides(sides[0], sides[1], labels)
     stored = [folder.manifest()["config"] for folder in folders]
@@ -149,9 +153,9 @@ def compare(
     return Comparison(tuple(result), tuple(notes))
 
 
-def _labels(folder: RunFolder, bundle: Bundle) -> Labels | None:
+def _labels(folder: RunFolder, bundle: Bundle, data_root: Path | None) -> Labels | None:
     try:
-        names, query, correlation = label_correlations(folder, bundle)
+        names, query, correlation = label_correlations(folder, bundle, data_root)
     except UserError:  # no attributes, no CD
         return None
     return Labels(names, query, correlation)

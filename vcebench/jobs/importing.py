@@ -34,7 +34,7 @@ from vcebench.jobs.adopting import Adoption
 from vcebench.jobs.matching import AUTO, Matched, is_near, propose
 from vcebench.jobs.session import RUNS
 from vcebench.models.bundle import Bundle
-from vcebench.running.assemble import network_facts, networks_of
+from vcebench.running.assemble import networks_of
 from vcebench.settings.config import PROTOCOL, RunConfig, build_config
 from vcebench.settings.custom import CustomTask
 from vcebench.settings.origin import FOREIGN, Imported
@@ -261,7 +261,7 @@ def _write(
 
 
 def _manifest(config: RunConfig, bundle: Bundle | None, data_root: Path | None) -> dict[str, Any]:
-    facts = {} if bundle is None else network_facts(bundle)
+    facts = {} if bundle is None else bundle.facts()
     return {
         "format": 1,
         "protocol": PROTOCOL,

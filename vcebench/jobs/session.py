@@ -26,9 +26,9 @@ from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
-from vcebench.running.stored import check_classifier, networks_of_run
+from vcebench.running.stored import check_classifier, judged_by, networks_of_run
 from vcebench.settings.config import RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import CustomTask, stored_task
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -69,7 +69,7 @@ def run_and_measure(
     bundle = networks_of(config)
     path = output or RUNS / config.folder_name()
     folder = run(config, images, path, bundle, threads, progress, data_root, launch)
-    result = Result(folder, evaluate(folder, bundle, threads=threads))
+    result = Result(folder, evaluate(folder, bundle, threads=threads, data_root=data_root))
     keep(result)
     return result
 
@@ -105,6 +105,8 @@ def measure_again(
     device: str | None = None,
     threads: int | None = None,
     custom: CustomTask | None = None,
+    data_root: Path | None = None,
+    judge: str | None = None,
 ) -> list[Result]:
     """The metrics of a stored run, or of the seeds of one; files are renewed unless limited.
 
@@ -114,15 +116,23 @@ def measure_again(
         device: where the networks run (default: where the run was made).
         threads: chunks at a time on a CPU.
         custom: the task, if the run is of somebody's own.
+        data_root: folder of a data set that does not ship with the package, for training labels.
+        judge: a task of the data set, or a file, whose classifier judges in the place of the one
+            that the run explains: a second evaluation, kept beside the run's own.
     """
     folders = run_folders(path)
     config = folders[0].config()
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
-    bundle = networks_of_run(folders[0], custom, device)
-    for folder in folders[1:]:
-        check_classifier(folder, bundle)
-    results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
+    name = None
+    if judge is None:
+        bundle = networks_of_run(folders[0], custom, device)
+        for folder in folders[1:]:
+            check_classifier(folder, bundle)
+    else:
+        judged = judged_by(folders[0], judge, custom, device)
+        bundle, name = judged.bundle, judged.name
+    results = [Result(f, evaluate(f, bundle, limit, threads, data_root, name)) for f in folders]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:
         for result in results:
@@ -133,7 +143,7 @@ def measure_again(
 def task_of(config: RunConfig) -> Task:
     """The task a run is about, a registered one or somebody's own."""
     if config.custom is not None:
-        return CustomTask(**config.custom).task()
+        return stored_task(config.custom)
     return dataset_entry(config.dataset).task(config.task)
 
 
@@ -149,6 +159,8 @@ def keep(result: Result) -> None:
     """Write metrics and contact sheet into the run folder."""
     folder = result.folder
     save(folder, result.evaluation)
+    if result.evaluation.judge is not None:
+        return
     config = folder.config()
     sheet = contact_sheet(folder, task_of(config))
     with writing(folder.path):

@@ -49,3 +49,10 @@ class Bundle:
     semantic: nn.Module | None = None
     lpips: nn.Module | None = None
     missing: dict[str, str] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Role → name and checkpoint hash, for manifests and metrics."""
+        return {
+            role: {"name": self.backbones.get(role, role), "sha256": digest}
+            for role, digest in self.hashes.items()
+        }

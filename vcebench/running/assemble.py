@@ -32,14 +32,6 @@ def networks_of(config: RunConfig) -> Bundle:
         return load_bundle(config.dataset, config.task, config.device, classifier=config.classifier)
 
 
-def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Role → name and checkpoint hash, for the manifest."""
-    return {
-        role: {"name": bundle.backbones.get(role, role), "sha256": digest}
-        for role, digest in bundle.hashes.items()
-    }
-
-
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
     """The worker that makes a run's images."""
     explainer = method_of(config)

@@ -27,7 +27,7 @@ from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.outside import Outside
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
-from vcebench.running.assemble import network_facts, worker_of
+from vcebench.running.assemble import worker_of
 from vcebench.running.engines.base import Launcher
 from vcebench.running.engines.local import Local
 from vcebench.running.ladder import Final, Ladder, drive
@@ -68,7 +68,7 @@ def run(
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())
-    with open_store(output, new_manifest(config, network_facts(bundle), data_root)) as store:
+    with open_store(output, new_manifest(config, bundle.facts(), data_root)) as store:
         if len(store.finished) >= wanted:
             if store.manifest.get("status") != "finished":
                 store.update(status="finished")

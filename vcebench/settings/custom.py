@@ -26,6 +26,7 @@ Paths are relative to the TOML file. Naming a factory means that its code is run
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -166,6 +167,14 @@ def task_of(names: list[str]) -> Task:
     labels = tuple(names) if len(names) > 1 else ("class 0", "class 1")
     kind: Literal["binary", "multiclass"] = "binary" if len(labels) == 2 else "multiclass"
     return Task("own", kind, tuple(range(len(labels))), labels)
+
+
+def stored_task(custom: Mapping[str, Any]) -> Task:
+    """What is asked in a stored run of somebody's own task; raises UserError if it is none."""
+    try:
+        return CustomTask(**custom).task()
+    except (ValidationError, TypeError) as error:
+        raise UserError(f"the run's own task is none ({_first(error)})") from error
 
 
 def read_custom(path: Path) -> tuple[CustomTask, dict[str, Any]]:

@@ -22,9 +22,10 @@ if mode == "engine":
     LocalEngine(SimpleNamespace(device=torch.device("cpu"), batch_size=1)).close()
 if mode == "extraction":
     from pathlib import Path
+    from types import SimpleNamespace
     import torch
     from vcebench.evaluating.extraction import extract
-    extract(None, [], None, torch.device("cpu"), Path())
+    extract(None, [], SimpleNamespace(classifier=torch.nn.Linear(1, 1)), Path())
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 def use():
