@@ -269,7 +269,7 @@ class RayWorker:
         if config.device == "cpu":
             torch.set_num_threads(1)
         self._flags.enter_context(precision_flags(config.precision))
-        self._worker = HalvingWorker(worker_of(config, networks_of(config)))
+        self._worker = HalvingWorker(worker_of(config, networks_of(config, metrics=False)))
         where = f"{os.uname().nodename} process {os.getpid()}"
         return {"versions": cost.versions(), "where": where}
 
