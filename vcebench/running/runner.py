@@ -82,7 +82,7 @@ def run(
                 try:
                     ladder = Ladder(
                         pending(config, images, store.finished, skipped),
-                        config.guidance.lambda_class,
+                        worker.method.rungs(config.guidance.lambda_class),
                         config.batch_size,
                     )
                     for batch in drive(ladder, engine):
