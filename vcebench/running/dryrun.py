@@ -15,6 +15,7 @@ import torch
 
 from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
+from vcebench.folders import inside
 from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.formats import readable
 from vcebench.models.bundle import Bundle
@@ -229,7 +230,7 @@ def _evaluations(found: Estimate) -> str:
 
 def _stored(config: RunConfig, output: Path) -> int:
     """Images a run folder holds already. Raises `UserError` if it is of another configuration."""
-    if not (output / MANIFEST).exists():
+    if not inside.exists(output, MANIFEST):
         return 0
     folder = RunFolder(output)
     stored = folder.config()
