@@ -113,7 +113,7 @@ def _measure(
 ) -> tuple[dict[str, MetricValue], Context]:
     """The metrics that look at images, and what they were computed from."""
     config = folder.config()
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     planted = _planted(config)
     found = extract(folder, rows, bundle, device, scratch, threads, planted)
     flipped, correct = found.values["margin"] > 0, found.values["correct"]

@@ -123,7 +123,7 @@ def compare(first: Path, second: Path, threads: int | None = None) -> Comparison
         raise UserError(f"{first} and {second} have no image in common")
     chosen = [[side[id] for id in shared] for side in rows]
     bundle = networks_of(configs[0])
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     with scratch_folder() as scratch:
         labels = _labels(folders[0], bundle)
         sides = []

@@ -26,7 +26,7 @@ from vcebench.running.engines.base import Launcher
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
 from vcebench.settings.config import RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import CustomTask, stored_custom
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -133,7 +133,7 @@ def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
         return
     if custom is None:
         raise UserError("this run is of a task of one's own: name its file too, --config FILE.toml")
-    stored = CustomTask(**config.custom)
+    stored = stored_custom(config.custom)
     if custom.model_copy(update={"data": stored.data}) != stored:
         raise UserError("--config describes other networks than those the run was made with")
 
@@ -141,7 +141,7 @@ def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
 def task_of(config: RunConfig) -> Task:
     """The task a run is about, a registered one or somebody's own."""
     if config.custom is not None:
-        return CustomTask(**config.custom).task()
+        return stored_custom(config.custom).task()
     return dataset_entry(config.dataset).task(config.task)
 
 
@@ -199,7 +199,7 @@ def diversity(
         look, distance = nn.Identity(), bundle.lpips
     if not shared:
         return missing("sigma_l", "no image is finite in all seeds", backbone=name)
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     values: list[float] = []
     for start in range(0, len(shared), _CHUNK):
         chunk = shared[start : start + _CHUNK]

@@ -31,7 +31,7 @@ from vcebench.running.precision import precision_flags
 from vcebench.running.progress import Progress
 from vcebench.running.tries import Item
 from vcebench.settings.config import PROTOCOL, RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import stored_custom
 
 LARGEST_SIDE = 4096
 
@@ -105,7 +105,7 @@ def pending(
     """
     asked = None
     if config.custom is not None:
-        asked = CustomTask(**config.custom).target_class(images.task.labels)
+        asked = stored_custom(config.custom).target_class(images.task.labels)
     for index in config.indices():
         try:
             example = images[index]
