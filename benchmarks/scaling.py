@@ -30,7 +30,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vcebench.formats import Table
-from vcebench.jobs.plan import Planned, plan
+from vcebench.jobs.plan import Planned, is_slow, plan
+from vcebench.methods import registry
 from vcebench.methods.registry import METHODS
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.published import PRIOR_FLAGS, without_memory
@@ -107,15 +108,15 @@ def guided_steps(method: str, tau: int) -> int:
     """Steps with a gradient in a try."""
     if method == "dime-unconditional":
         return 0
-    return 2 * tau if METHODS[method].nfe == "2τ" else tau
+    return 2 * tau if method.startswith("fastdime-2") else tau
 
 
 def flops_a_try(run: Planned) -> float:
     """FLOPs of one image and try."""
     tau = run.tau or preset(run.dataset, run.task).tau
     cost = costs(run.dataset)
-    evaluations = METHODS[run.method].evaluations(tau)
-    return evaluations * cost["prior"] + guided_steps(run.method, tau) * cost["guide"]
+    forward, _ = registry.method(run.method, tau=tau).evaluations()
+    return forward * cost["prior"] + guided_steps(run.method, tau) * cost["guide"]
 
 
 @cache
@@ -279,10 +280,8 @@ def _total_rows(rate: float, gpus: list[int]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for n in gpus:
         parts = {
-            "DiME": sum(seconds(r, rate, n) for r in wanted if "τ(τ+1)" in METHODS[r.method].nfe),
-            "other methods": sum(
-                seconds(r, rate, n) for r in wanted if "τ(τ+1)" not in METHODS[r.method].nfe
-            ),
+            "DiME": sum(seconds(r, rate, n) for r in wanted if is_slow(r.method)),
+            "other methods": sum(seconds(r, rate, n) for r in wanted if not is_slow(r.method)),
             "metrics, one GPU": metrics,
             "PNG encoding": files / n,
         }

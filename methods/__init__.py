@@ -1,1 +1,31 @@
-"""Counterfactual generators: methods, masks, guidance and the guided reverse loop."""
+"""Counterfactual generators: methods, masks, guidance and the loops they run through."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vcebench.methods.core.method import Method
+    from vcebench.methods.core.prior import Prior
+    from vcebench.methods.core.sampler import Guided
+    from vcebench.methods.core.schedule import Schedule, linear_schedule
+    from vcebench.methods.registry import method
+
+_HOMES = {
+    "Guided": "core.sampler",
+    "Method": "core.method",
+    "Prior": "core.prior",
+    "Schedule": "core.schedule",
+    "linear_schedule": "core.schedule",
+    "method": "registry",
+}
+
+__all__ = ["Guided", "Method", "Prior", "Schedule", "linear_schedule", "method"]
+
+
+def __getattr__(name: str) -> object:
+    """What users name is imported when it is asked for: importing the package loads no torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,16 +7,18 @@ Section 3.2, Equation 8; variants: Table 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from vcebench.methods.core.method import setting
 from vcebench.methods.core.prior import Posterior
-from vcebench.methods.core.sampler import Gradient, Method, State, setting
+from vcebench.methods.core.sampler import Gradient, Guided, State, chain
 
 
 @dataclass(frozen=True)
-class DiME(Method):
+class DiME(Guided):
     """Gradient at a clean estimate that a nested unguided denoising of z produces.
 
     g = (∇L_class + ∇L_perc)(x_t)/√ᾱ_i + ∇L₁(z);  z ← mean - Σ·g + σ·noise;  x_t ← denoised z.
@@ -24,6 +26,9 @@ class DiME(Method):
     """
 
     inner_noise: bool = setting(True, "add noise in the nested denoising, as the published scripts")
+
+    def evaluations(self) -> tuple[int, int]:
+        return self.tau * (self.tau + 1) // 2, 0
 
     def gradient(self, state: State) -> Gradient:
         guidance = state.guidance
@@ -36,18 +41,13 @@ class DiME(Method):
 
     def _denoise(self, state: State) -> Tensor:
         """The end of an unguided chain from the new z over indices i-1 … 0."""
-        z = state.z
-        for inner_step, j in enumerate(reversed(range(state.i))):
-            posterior = state.prior.posterior(z, j)
-            z = posterior.mean
-            if self.inner_noise and j > 0:
-                z = posterior.sample(state.draw("inner", inner_step))
         state.nfe += state.i
-        return z
+        draw = partial(state.draw, "inner") if self.inner_noise else None
+        return chain(state.prior, state.z, state.i, draw)
 
 
 @dataclass(frozen=True)
-class DiMEDirect(Method):
+class DiMEDirect(Guided):
     """*Direct*: gradient at the noisy z itself, not divided by √ᾱ. τ evaluations of the prior."""
 
     def estimate(self, state: State, posterior: Posterior) -> Tensor:
@@ -66,12 +66,15 @@ class DiMENaive(DiME):
 
     inner_noise: bool = False  # no nested chain, hence no setting
 
+    def evaluations(self) -> tuple[int, int]:
+        return self.tau, 0
+
     def advance(self, state: State, posterior: Posterior) -> Tensor:
         return state.x
 
 
 @dataclass(frozen=True)
-class DiMEUnconditional(Method):
+class DiMEUnconditional(Guided):
     """*Unconditional*: no guidance at all, the input is noised and denoised. τ evaluations."""
 
     def gradient(self, state: State) -> Gradient:

@@ -12,22 +12,14 @@ from torch import Tensor
 
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.masks import blend, pixel_difference
+from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, setting
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
-from vcebench.methods.core.sampler import (
-    Explanation,
-    Gradient,
-    Masks,
-    Method,
-    State,
-    Trace,
-    reverse,
-    setting,
-)
+from vcebench.methods.core.sampler import Gradient, Guided, Masks, State, reverse
 
 
 @dataclass(frozen=True)
-class FastDiME(Method):
+class FastDiME(Guided):
     """Gradient at the one-step estimate of the previous iteration, and a mask that follows it.
 
     z ← mean - Σ·g + σ·noise;  x_t ← x̂0. From `warm_up` steps on, pixels where x̂0 still equals the
@@ -91,6 +83,9 @@ class FastDiME2(FastDiME):
     Both passes run at one λ_c, the second with noise of its own. 2τ evaluations of the prior.
     """
 
+    def evaluations(self) -> tuple[int, int]:
+        return 2 * self.tau, 0
+
     def first_pass(self) -> FastDiME:
         """The method of the first pass."""
         return _Unmasked(**self.settings())
@@ -100,16 +95,17 @@ class FastDiME2(FastDiME):
         x: Tensor,
         target: Tensor,
         *,
-        prior: Prior,
+        prior: Prior | None,
         guidance: Guidance,
         noise: Noise,
         trace: Trace | None = None,
+        extras: Extras = NOTHING,
     ) -> Explanation:
         bound = guidance.bind(x, target)
-        draft = reverse(self.first_pass(), prior, bound, noise)
+        draft = reverse(self.first_pass(), prior, bound, noise, extras=extras)
         mask = self.difference(draft.x_cf, x)
         second = GivenMask(**self.settings(), mask=mask)
-        result = reverse(second, prior, bound, noise, trace, pass_index=1)
+        result = reverse(second, prior, bound, noise, trace, extras, pass_index=1)
         return replace(result, nfe=draft.nfe + result.nfe)
 
 

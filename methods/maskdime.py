@@ -13,8 +13,9 @@ from torch import Tensor
 
 from vcebench.methods.core.errors import unknown
 from vcebench.methods.core.masks import blend, nested_top_k
+from vcebench.methods.core.method import setting
 from vcebench.methods.core.prior import Posterior
-from vcebench.methods.core.sampler import Gradient, Masks, Method, State, setting
+from vcebench.methods.core.sampler import Gradient, Guided, Masks, State
 
 
 def channel_mean(gradient: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ MASKING = {"every-step": _every_step, "first-step": _first_step, "none": _none}
 
 
 @dataclass(frozen=True)
-class MaskDiME(Method):
+class MaskDiME(Guided):
     """Two nested masks from the class gradient, renewed in every step.
 
     x_t ← M^x·x̂0 + (1-M^x)·x with the previous step's M^x; g = s·∇L(x_t)/√ᾱ_i;

@@ -11,17 +11,15 @@ Equation 2 and the projected gradient descent below it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vcebench.methods.core.descent import Descending, Descent
 from vcebench.methods.core.errors import unknown
-from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.method import setting
 from vcebench.methods.core.noise import Noise
-from vcebench.methods.core.prior import Prior
-from vcebench.methods.core.sampler import Explanation, Gradient, Method, State, Trace, setting
 
 NORMS = ("linf", "l2")
 
@@ -30,12 +28,14 @@ LAMBDA_CLASS = 8.0
 
 
 @dataclass(frozen=True)
-class PGD(Method):
+class PGD(Descending):
     """τ gradient steps in pixel space; the prior is never evaluated.
 
     The length of the gradient is not used, so λ_c has another meaning here: the radius is in
     proportion to it, which makes an image that does not flip be tried again in a larger ball.
     """
+
+    needs = frozenset()
 
     tau: int = setting(40, "gradient steps", low=1)
     epsilon: float = setting(
@@ -52,45 +52,35 @@ class PGD(Method):
         if self.norm not in NORMS:
             raise unknown("norm", str(self.norm), NORMS)
 
-    def start(self) -> int:
-        return 0
+    @property
+    def passes(self) -> int:
+        return self.tau
 
-    def gradient(self, state: State) -> Gradient:
-        gradient = state.guidance.class_gradient(state.x_t)
-        return Gradient(gradient, gradient)
+    def evaluations(self) -> tuple[int, int]:
+        return 0, 0
 
-    def explain(
-        self,
-        x: Tensor,
-        target: Tensor,
-        *,
-        prior: Prior,
-        guidance: Guidance,
-        noise: Noise,
-        trace: Trace | None = None,
-    ) -> Explanation:
-        """See `Method.explain`; `prior` is not used, and the trace sees x_t as z too."""
-        bound = guidance.bind(x, target)
-        relative = (guidance.lambda_class / LAMBDA_CLASS).view(-1, 1, 1, 1)
-        radius = 2 * self.epsilon * relative  # images are in [-1, 1]
-        step = self.step_size * radius / self.tau
-        direct, project = (torch.sign, _box) if self.norm == "linf" else (_unit, _ball)
-        x_t = x
-        if self.random_start:
-            x_t = _kept(x, _random(noise, radius), radius, project)
-        for number in range(self.tau):
-            if trace is not None:
-                trace.record(number, self.tau - 1 - number, x_t, x_t, None, None)
-            moved = x_t - step * direct(bound.class_gradient(x_t))
-            x_t = _kept(x, moved - x, radius, project)
-        return Explanation(x_t, torch.zeros(len(x), dtype=torch.int64, device=x.device))
+    def begin(self, state: Descent) -> Tensor:
+        if not self.random_start:
+            return state.x
+        return self._kept(state, _random(state.noise, self._radius(state)))
 
+    def loss(self, state: Descent, images: Tensor) -> Tensor:
+        return state.guidance.class_loss(images)
 
-def _kept(
-    x: Tensor, change: Tensor, radius: Tensor, project: Callable[[Tensor, Tensor], Tensor]
-) -> Tensor:
-    """The nearest point of the ball around x, then of the images; radius (B, 1, 1, 1)."""
-    return (x + project(change, radius)).clamp(-1, 1)
+    def rule(self, state: Descent, gradient: Tensor) -> Tensor:
+        direct = torch.sign if self.norm == "linf" else _unit
+        step = self.step_size * self._radius(state) / self.tau
+        return self._kept(state, state.v - step * direct(gradient) - state.x)
+
+    def _radius(self, state: Descent) -> Tensor:
+        """Of each image's ball, with shape (B, 1, 1, 1)."""
+        relative = (state.guidance.weights.lambda_class / LAMBDA_CLASS).view(-1, 1, 1, 1)
+        return 2 * self.epsilon * relative  # images are in [-1, 1]
+
+    def _kept(self, state: Descent, change: Tensor) -> Tensor:
+        """The nearest point of the ball around x, then of the images."""
+        project = _box if self.norm == "linf" else _ball
+        return (state.x + project(change, self._radius(state))).clamp(-1, 1)
 
 
 def _random(noise: Noise, radius: Tensor) -> Tensor:

@@ -6,12 +6,12 @@ A new method is one file and one line here; an ablation is one line here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from vcebench.methods.core.errors import MethodError, unknown
-from vcebench.methods.core.sampler import Method
+from vcebench.methods.core.method import Method
 from vcebench.methods.dime import (
     DiME,
     DiMEDirect,
@@ -34,14 +34,6 @@ _MASKDIME = (
 )
 
 
-_EVALUATIONS: dict[str, Callable[[int], int]] = {
-    "0": lambda tau: 0,
-    "τ": lambda tau: tau,
-    "2τ": lambda tau: 2 * tau,
-    "τ(τ+1)/2": lambda tau: tau * (tau + 1) // 2,
-}
-
-
 @dataclass(frozen=True)
 class Entry:
     """A registered method.
@@ -51,7 +43,7 @@ class Entry:
         summary: one line for people.
         reference: paper and equation or table.
         fixed: settings that make the method what its id says; a user cannot change them.
-        nfe: evaluations of the prior per image and try, as a formula in τ.
+        nfe: evaluations of the prior per image and try, in words.
     """
 
     factory: type[Method]
@@ -59,14 +51,6 @@ class Entry:
     reference: str
     nfe: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
-
-    def evaluations(self, tau: int) -> int:
-        """Evaluations of the prior per image and try at τ; the most, if it is not always as many.
-
-        >>> METHODS["dime"].evaluations(60)
-        1830
-        """
-        return _EVALUATIONS[self.nfe.removeprefix("at most ")](tau)
 
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Settings a user may change: name to default and help."""

@@ -139,8 +139,8 @@ def measure(
     Args:
         id: metric id.
         compute: returns the value in the metric's unit, or its repetitions (r,), such as the
-            halvings of sFID, whose mean is the value and whose bootstrap is the interval. May raise
-            NotComputableError.
+            halvings of sFID or blocks of KID, whose mean is the value and whose bootstrap is the
+            interval. May raise NotComputableError.
         n: number of images of the population.
         interval: returns the interval of metrics that bring their own (CD).
         backbone: readable name of the network behind the features.
@@ -156,6 +156,6 @@ def measure(
         bounds = None if interval is None else interval()
     except NotComputableError as error:
         return missing(id, str(error), n=n, backbone=backbone)
-    if metric(id).interval == "halvings":
+    if interval is None:  # of a single value there is none
         bounds = mean_interval(repetitions, resamples=resamples, seed=seed)
     return measured(id, float(repetitions.mean()), n=n, interval=bounds, backbone=backbone)

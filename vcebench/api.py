@@ -16,7 +16,7 @@ from vcebench.methods.registry import method as method_by_name
 from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
 from vcebench.models.diffusers_prior import DiffusersPrior
 from vcebench.models.networks import common_device, evaluation_mode
-from vcebench.running.assemble import check_finite, check_tau, guide_of
+from vcebench.running.assemble import check_finite, guide_of
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import in_precision, precision_flags
@@ -35,7 +35,9 @@ class Explanations:
         prediction, source, target: int64 (N,), class of the input, and between which classes.
         target_probability_input, target_probability: float (N,), before and after.
         lambda_class: float (N,), λ_c of the last try.
-        tries, nfe: int64 (N,), number of tries, and evaluations of the prior in all of them.
+        tries: int64 (N,), number of tries.
+        nfe, backward: int64 (N,), evaluations of the prior in all of them, and backward passes
+            through it.
         finite: bool (N,); where it is False the method returned NaN or infinity, and the
             counterfactual is grey there.
         mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none.
@@ -51,6 +53,7 @@ class Explanations:
     lambda_class: Tensor
     tries: Tensor
     nfe: Tensor
+    backward: Tensor
     finite: Tensor
     mask_z: Tensor | None
     mask_x: Tensor | None
@@ -117,7 +120,8 @@ def explain(
     with user_errors():
         explainer = method_by_name(method, **settings)
     network = _prior(prior)
-    check_tau(explainer, network)
+    with user_errors():
+        explainer.check(network, tuple(levels.shape[1:]))
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
     roles = {"prior": network, "classifier": classifier}
     if perceptual is not None:
@@ -181,7 +185,7 @@ def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
     else:
         raise UserError(
             "the prior has no schedule; give (network, schedule), e.g. with "
-            "vcebench.methods.core.schedule.linear_schedule(1000, 200)"
+            "vcebench.methods.linear_schedule(1000, 200)"
         )
     return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
 
@@ -283,6 +287,7 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         lambda_class=torch.tensor([final.attempt.lambda_class for final in finals]),
         tries=torch.tensor([final.cost.tries for final in finals]),
         nfe=torch.tensor([final.cost.nfe for final in finals]),
+        backward=torch.tensor([final.cost.backward for final in finals]),
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},

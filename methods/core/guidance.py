@@ -31,6 +31,14 @@ class TargetClassifier(Protocol):
         """Predicted classes, int64 with shape (B,)."""
         ...
 
+    def logit(self, x: Tensor, classes: Tensor) -> Tensor:
+        """What the network says for a class of each image, with shape (B,); ±f of one logit f."""
+        ...
+
+    def log_prob(self, x: Tensor, classes: Tensor) -> Tensor:
+        """Logarithm of the probability of a class of each image among all K, with shape (B,)."""
+        ...
+
 
 def clamp(x: Tensor) -> Tensor:
     """Clamp to [-1, 1] whose derivative at exactly ±1 is 1.
@@ -100,15 +108,18 @@ class BoundGuidance:
     target: Tensor
     features: Tensor | None
 
+    def class_loss(self, x_t: Tensor) -> Tensor:
+        """λ_c·L_class at x_t, with shape (B,)."""
+        weights = self.weights
+        margin = weights.classifier.margin(x_t, self.target, weights.source)
+        loss = -margin if weights.use_logits else -F.logsigmoid(margin)
+        return weights.lambda_class * weights.class_unit * loss.float()
+
     def class_gradient(self, x_t: Tensor) -> Tensor:
         """∇ of λ_c·L_class at x_t."""
-        weights = self.weights
         with torch.enable_grad():
             at = x_t.detach().requires_grad_()
-            margin = weights.classifier.margin(at, self.target, weights.source)
-            loss = -margin if weights.use_logits else -F.logsigmoid(margin)
-            scale = weights.lambda_class * weights.class_unit
-            (gradient,) = torch.autograd.grad((scale * loss.float()).sum(), at)
+            (gradient,) = torch.autograd.grad(self.class_loss(at).sum(), at)
         return gradient
 
     def perceptual_gradient(self, x_t: Tensor) -> Tensor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vcebench.methods.core.schedule import Schedule
 
@@ -54,18 +58,73 @@ class Prior(nn.Module):
         super().__init__()
         self.network = network
         self.schedule = schedule
+        self.observer: Callable[[int], None] | None = None
 
-    def posterior(self, z: Tensor, i: int) -> Posterior:
+    def evaluate(self, z: Tensor, i: int, *, recompute: bool = False) -> Tensor:
+        """The network's output at z, float32: the one place where it is called.
+
+        Args:
+            z: noisy images, with shape (B, C, H, W).
+            i: respaced index, 0 … N-1.
+            recompute: keep nothing but z for a backward pass, which evaluates again then. Gradients
+                are the same bits as without.
+        """
+        if self.observer is not None:
+            self.observer(len(z))
+        t = torch.full((len(z),), int(self.schedule.timestep_map[i]), device=z.device)
+        output: Tensor
+        if recompute:
+            output = checkpoint(self.network, z, t, use_reentrant=False, preserve_rng_state=False)
+        else:
+            output = self.network(z, t)
+        # Half-precision tiers run the network only; the arithmetic of a step stays float32.
+        return output.float()
+
+    def posterior(
+        self, z: Tensor, i: int, *, clip: bool = True, differentiable: bool = False
+    ) -> Posterior:
         """Posterior at the noisy images z, at respaced index i (Ho et al., 2020, Equation 7).
 
         Args:
             z: noisy images, with shape (B, C, H, W).
             i: respaced index, 0 … N-1.
+            clip: clip x̂0 to [-1, 1].
+            differentiable: keep the graph back to z, which holds no more than images: what the
+                network needs is computed again in the backward pass.
         """
+        if differentiable:
+            return self.from_output(z, i, self.evaluate(z, i, recompute=True), clip)
         with torch.no_grad():
-            t = torch.full((len(z),), int(self.schedule.timestep_map[i]), device=z.device)
-            # Half-precision tiers run the network only; the arithmetic of a step stays float32.
-            return self.from_output(z, i, self.network(z, t).float())
+            return self.from_output(z, i, self.evaluate(z, i), clip)
+
+    def over(self, network: nn.Module) -> Self:
+        """This prior over another network; the given one stays as it is."""
+        twin = self._copy()
+        twin.network = network
+        return twin
+
+    def respaced(self, count: int) -> Self:
+        """This prior with `count` steps kept of its full chain; the given one stays as it is.
+
+        Raises ValueError; see `Schedule.respaced`.
+        """
+        twin = self._copy()
+        twin.schedule = self.schedule.respaced(count)
+        return twin
+
+    def observed(self, observer: Callable[[int], None]) -> Self:
+        """This prior, telling of every evaluation how many images were given to the network.
+
+        What a backward pass computes again is no evaluation.
+        """
+        twin = self._copy()
+        twin.observer = observer
+        return twin
+
+    def _copy(self) -> Self:
+        twin = copy.copy(self)
+        twin._modules = dict(self._modules)  # copy.copy shares the table of submodules
+        return twin
 
     def from_output(self, z: Tensor, i: int, output: Tensor, clip: bool = True) -> Posterior:
         """Posterior from a network output of shape (B, C or 2·C, H, W); see `posterior`."""

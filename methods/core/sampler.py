@@ -1,4 +1,4 @@
-"""The guided reverse loop. Every method runs through it and only makes its choices.
+"""The guided reverse loop. Guided methods run through it and only make their choices.
 
 One step at index i: posterior at z, clean estimate, gradient there, masks, update of z inside the
 mask, input noised outside of it, preparation of the next estimate.
@@ -6,11 +6,10 @@ mask, input noised outside of it, preparation of the next estimate.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,33 +17,9 @@ from torch import Tensor
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
 from vcebench.methods.core.masks import blend
+from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace, given, setting
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
-
-
-class Trace(Protocol):
-    """Receives what a step worked with (Figure 3 of MaskDiME is drawn from it)."""
-
-    def record(
-        self,
-        step: int,
-        i: int,
-        z: Tensor,
-        x_t: Tensor,
-        mask_z: Tensor | None,
-        mask_x: Tensor | None,
-    ) -> None:
-        """Called once a step.
-
-        Args:
-            step: loop step, 0 for the first.
-            i: respaced index, counting down to 0.
-            z: noisy images at the beginning of the step, with shape (B, C, H, W).
-            x_t: clean estimates the gradient was taken at, alike.
-            mask_z, mask_x: masks in force in this step, (B, 1, H, W) boolean, or None.
-        """
-        ...
-
 
 Masks = tuple[Tensor | None, Tensor | None]
 """(M^z, M^x), boolean with shape (B, 1, H, W); None means everywhere."""
@@ -61,25 +36,13 @@ class Gradient(NamedTuple):
     class_: Tensor
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Counterfactuals and what they cost.
-
-    Attributes:
-        x_cf: counterfactuals with shape (B, C, H, W), in [-1, 1] but neither clipped nor quantised.
-        nfe: evaluations of the prior each image needed, int64 with shape (B,).
-        mask_z, mask_x: last masks, boolean with shape (B, 1, H, W); None if the method has none.
-    """
-
-    x_cf: Tensor
-    nfe: Tensor
-    mask_z: Tensor | None = None
-    mask_x: Tensor | None = None
-
-
 @dataclass
 class State:
-    """Where the loop stands; `stopped`, with shape (B,), marks images whose guidance has ended."""
+    """Where the loop stands.
+
+    `stopped`, with shape (B,), marks images whose guidance has ended; `region`, boolean with shape
+    (B, 1, H, W), is where the images may change, None if everywhere.
+    """
 
     prior: Prior
     guidance: BoundGuidance
@@ -89,6 +52,7 @@ class State:
     x_t: Tensor
     nfe: Tensor
     stopped: Tensor
+    region: Tensor | None = None
     step: int = 0
     i: int = 0
     mask_z: Tensor | None = None
@@ -115,58 +79,51 @@ class State:
         return self.prior.schedule.q_sample(self.x, i, self.draw("outside"))
 
 
-def setting(default: Any, help: str, **bounds: Any) -> Any:
-    """A dataclass field that is a user's setting: default, one line of help, bounds.
-
-    Bounds: `low`/`high` (inclusive), `above` (exclusive), `odd`.
-    """
-    return dataclasses.field(default=default, metadata={"help": help, **bounds})
-
-
 @dataclass(frozen=True)
-class Method(ABC):
-    """A counterfactual method: its settings as fields, its choices as methods."""
+class Guided(Method):
+    """A method that is a guided reverse process: τ, and the choices of the loop."""
 
     tau: int = setting(
         60, "steps of the reverse loop; the input is noised to about this index", low=1
     )
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
-
-    def settings(self) -> dict[str, Any]:
-        """The user's settings by name."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata}
 
     def explain(
         self,
         x: Tensor,
         target: Tensor,
         *,
-        prior: Prior,
+        prior: Prior | None,
         guidance: Guidance,
         noise: Noise,
         trace: Trace | None = None,
+        extras: Extras = NOTHING,
     ) -> Explanation:
-        """Counterfactuals for a batch.
+        """See `Method.explain`."""
+        return reverse(self, prior, guidance.bind(x, target), noise, trace, extras)
 
-        Args:
-            x: input images in [-1, 1], float32 with shape (B, C, H, W).
-            target: target classes, int64 with shape (B,).
-            prior: the diffusion prior.
-            guidance: joint loss with its weights; its per-image tensors have shape (B,).
-            noise: source of noise for these images.
-            trace: told of every step, if given.
+    @property
+    def steps(self) -> int:
+        return self.tau
 
-        Raises:
-            MethodError: if τ is beyond the prior's schedule.
-        """
-        return reverse(self, prior, guidance.bind(x, target), noise, trace)
+    def evaluations(self) -> tuple[int, int]:
+        return self.tau, 0
+
+    def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
+        last = len(given(prior).schedule) - 1
+        if self.start() > last:
+            longest = self.tau - (self.start() - last)
+            raise MethodError(
+                f"tau is {self.tau}, but the prior's schedule has {last + 1} steps; "
+                f"use 1 … {longest}"
+            )
 
     def start(self) -> int:
         """Index the input is noised to before the first step."""
         return self.tau
+
+    def begin(self, state: State) -> Tensor:
+        """The first z; the input noised to `start()` unless a method begins elsewhere."""
+        return state.prior.schedule.q_sample(state.x, self.start(), state.draw("start"))
 
     def estimate(self, state: State, posterior: Posterior) -> Tensor:
         """The clean estimate x_t the gradient is taken at."""
@@ -201,26 +158,34 @@ class Method(ABC):
 
 
 def reverse(
-    method: Method,
-    prior: Prior,
+    method: Guided,
+    prior: Prior | None,
     guidance: BoundGuidance,
     noise: Noise,
     trace: Trace | None = None,
+    extras: Extras = NOTHING,
     pass_index: int = 0,
 ) -> Explanation:
-    """Run the guided reverse process from index τ-1 down to 0 with a method's choices."""
-    _check_tau(method, prior)
-    x = guidance.x
-    first = prior.schedule.q_sample(x, method.start(), noise.draw("start", 0, 0, pass_index))
+    """Run the guided reverse process from index τ-1 down to 0 with a method's choices.
+
+    Inside a region both masks are cut to it, and outside of it the result is the input bit for bit.
+
+    Raises:
+        MethodError: see `Method.check`.
+    """
+    x, region = guidance.x, extras.region
+    method.check(prior, tuple(x.shape[1:]))
     nfe = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     stopped = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    state = State(prior, guidance, noise, pass_index, first, x, nfe, stopped)
+    state = State(given(prior), guidance, noise, pass_index, x, x, nfe, stopped, region)
+    state.z = method.begin(state)
     for state.step, state.i in enumerate(reversed(range(method.tau))):
-        posterior = prior.posterior(state.z, state.i)
+        posterior = state.prior.posterior(state.z, state.i)
         state.nfe += 1
         state.x_t = method.estimate(state, posterior)
         gradient = method.gradient(state)
-        state.mask_z, state.mask_x = method.masks(state, posterior, gradient)
+        mask_z, mask_x = method.masks(state, posterior, gradient)
+        state.mask_z, state.mask_x = _within(region, mask_z), _within(region, mask_x)
         if trace is not None:
             trace.record(state.step, state.i, state.z, state.x_t, state.mask_z, state.mask_x)
         inside = method.update(state, posterior, gradient)
@@ -228,36 +193,34 @@ def reverse(
             inside if state.mask_z is None else blend(state.mask_z, inside, method.outside(state))
         )
         state.x_t = method.advance(state, posterior)
-    return Explanation(method.finish(state), state.nfe, state.mask_z, state.mask_x)
+    x_cf = blend(region, method.finish(state), x)
+    return Explanation(x_cf, state.nfe, state.mask_z, state.mask_x)
 
 
-def _check_tau(method: Method, prior: Prior) -> None:
-    last = len(prior.schedule) - 1
-    if method.start() > last:
-        longest = method.tau - (method.start() - last)
-        raise MethodError(
-            f"tau {method.tau} is beyond the prior's schedule of {len(prior.schedule)} steps; "
-            f"use 1 … {longest}"
-        )
+def chain(
+    prior: Prior,
+    z: Tensor,
+    i: int,
+    draw: Callable[[int], Tensor] | None,
+    *,
+    differentiable: bool = False,
+) -> Tensor:
+    """The end of the unguided reverse process from z over the indices i-1 … 0.
+
+    Args:
+        prior: the diffusion prior.
+        z: noisy images at index i-1, with shape (B, C, H, W).
+        i: number of steps, each one evaluation of the prior.
+        draw: noise of the n-th step, n = 0, 1, …; not asked at index 0. None makes all of them
+            noiseless.
+        differentiable: keep the graph back to z; memory is that of one evaluation all the same.
+    """
+    for n, j in enumerate(reversed(range(i))):
+        posterior = prior.posterior(z, j, differentiable=differentiable)
+        z = posterior.mean if draw is None or j == 0 else posterior.sample(draw(n))
+    return z
 
 
-def _check(field: dataclasses.Field[Any], value: Any) -> None:
-    """Refuse a setting outside its bounds, in one sentence."""
-    rules = field.metadata
-    if not rules or value is None or isinstance(value, (str, bool)):
-        return
-    low, high = rules.get("low", -math.inf), rules.get("high", math.inf)
-    above = rules.get("above", -math.inf)
-    wanted = "a finite number"
-    if "high" in rules:
-        wanted = f"a number in ({above:g}, {high:g}]" if "above" in rules else f"{low} … {high}"
-    elif "above" in rules:
-        wanted = f"a number above {above:g}"
-    elif "low" in rules:
-        wanted = f"a whole number from {low} on" if isinstance(low, int) else f"at least {low:g}"
-    if rules.get("odd"):
-        wanted = "an odd whole number"
-    whole = not isinstance(low, int) or float(value).is_integer()
-    fits = math.isfinite(value) and low <= value <= high and value > above and whole
-    if not fits or (rules.get("odd") and value % 2 != 1):
-        raise MethodError(f"{field.name.replace('_', '-')} is {value}; use {wanted}")
+def _within(region: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """A mask cut to the region; None stands for everywhere in both."""
+    return mask if region is None else region if mask is None else mask & region

@@ -23,12 +23,14 @@ class Schedule:
     Attributes:
         betas: noise variances β_i of the respaced chain, float64 with shape (N,).
         timestep_map: original timestep of each respaced index, int64 with shape (N,).
+        base: noise variances of the full chain, float64 with shape (T,), if they are known.
 
-    All other arrays follow from these two and have shape (N,), float64.
+    All other arrays follow from the first two and have shape (N,), float64.
     """
 
     betas: Floats
     timestep_map: npt.NDArray[np.int64]
+    base: Floats | None = None
     alphas_cumprod: Floats = field(init=False)
     alphas_cumprod_prev: Floats = field(init=False)
     posterior_variance: Floats = field(init=False)
@@ -55,6 +57,25 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self.betas)
+
+    @classmethod
+    def full(cls, betas: Floats) -> Schedule:
+        """The chain of all steps a prior was trained on; betas with shape (T,)."""
+        return cls(betas, np.arange(len(betas)), base=betas)
+
+    def respaced(self, count: int) -> Schedule:
+        """`count` steps of the full chain, both ends kept.
+
+        β_i is 1 - ᾱ_i/ᾱ_(i-1), with ᾱ taken from the full chain at the kept timesteps.
+
+        Raises:
+            ValueError: the full chain is not known, or shorter.
+        """
+        if self.base is None:
+            raise ValueError("the schedule does not know its full chain; make it with `base`")
+        kept = np.array(respaced_indices(len(self.base), count), dtype=np.int64)
+        bar = np.cumprod(1.0 - self.base)[kept]
+        return Schedule(1.0 - bar / np.append(1.0, bar[:-1]), kept, self.base)
 
     def sqrt_alpha_bar(self, i: int) -> float:
         """√ᾱ_i, the factor of the clean image in the noised one."""
@@ -93,8 +114,7 @@ def respaced_indices(steps: int, count: int) -> list[int]:
 def linear_schedule(steps: int = 500, respacing: int | None = 200) -> Schedule:
     """Linear schedule over `steps` original steps, respaced to `respacing` of them.
 
-    β runs from 1e-4·(1000/T) to 0.02·(1000/T). The respaced β_i is 1 - ᾱ_i/ᾱ_(i-1), with ᾱ taken
-    from the full chain at the kept timesteps.
+    β runs from 1e-4·(1000/T) to 0.02·(1000/T); for the respaced β see `Schedule.respaced`.
 
     Args:
         steps: T, length of the chain the prior was trained on.
@@ -102,6 +122,4 @@ def linear_schedule(steps: int = 500, respacing: int | None = 200) -> Schedule:
     """
     scale = 1000.0 / steps
     base = np.linspace(1e-4 * scale, 0.02 * scale, steps, dtype=np.float64)
-    kept = np.array(respaced_indices(steps, respacing or steps), dtype=np.int64)
-    bar = np.cumprod(1.0 - base)[kept]
-    return Schedule(betas=1.0 - bar / np.append(1.0, bar[:-1]), timestep_map=kept)
+    return Schedule.full(base).respaced(respacing or steps)

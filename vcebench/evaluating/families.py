@@ -94,9 +94,10 @@ def _sets(c: Context) -> dict[str, MetricValue]:
     ids = [row.id for row in c.rows]
     compute: dict[str, Callable[[], Any]] = {
         "fid": lambda: frechet.fid(x, x_cf, chosen),
-        "kid": lambda: kid.kid(x, x_cf, chosen),
+        "kid": lambda: kid.block_values(x, x_cf, chosen),
         "sfid": lambda: split_fid(ids, x, x_cf, members),
     }
+    c.notes += [note for note in [kid.estimated(len(ids))] if note]
     name = c.backbone("representation")
     return {id: measure(id, f, n=len(chosen), backbone=name) for id, f in compute.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Literal, get_type_hints
 
@@ -83,9 +83,10 @@ _ARROW = {
 SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Row).items()])
 
 
-def to_table(rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+def to_table(rows: Iterable[Row], metadata: Mapping[bytes, bytes] | None = None) -> pa.Table:
+    """Rows as an Arrow table; the metadata say which run they belong to (`digests.belonging`)."""
+    schema = SCHEMA.with_metadata(metadata)
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
 
 
 def from_table(table: pa.Table) -> list[Row]:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from vcebench.errors import UserError
+from vcebench.folders.digests import belonging, file_digests
 from vcebench.folders.images import write_atomic
 from vcebench.folders.rows import Row, to_table
 from vcebench.folders.runfolder import MANIFEST, SHARDS, RunFolder
@@ -34,10 +35,26 @@ _MAKING = ("prior", "classifier", "perceptual")
 
 @dataclass(frozen=True)
 class Finished:
-    """One finished image: its row, and its files as path within the folder → content."""
+    """One finished image: its row, and its files as path within the folder → content.
+
+    The store writes the digests of the files into the row.
+    """
 
     row: Row
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def with_digests(self) -> Finished:
+        """The same with the digests of the files in its row.
+
+        Raises UserError if the row knows other digests of them.
+        """
+        found = file_digests(self.files)
+        if self.row.files_sha256 is not None and self.row.files_sha256 != found:
+            raise UserError(
+                f"the files of {self.row.id} are not those its row was stored with; "
+                "make the run they come from again with its own command"
+            )
+        return replace(self, row=replace(self.row, files_sha256=found))
 
 
 class RunStore:
@@ -54,9 +71,10 @@ class RunStore:
     def commit(self, results: Sequence[Finished]) -> None:
         """Store finished images; afterwards they are there for good, or (on an error) not at all.
 
-        Raises UserError if the disk is full or the folder cannot be written.
+        Raises UserError if the disk is full or the folder cannot be written, or if files are not
+        those a row knows the digests of.
         """
-        new = [result for result in results if result.row.id not in self.finished]
+        new = [r.with_digests() for r in results if r.row.id not in self.finished]
         if not new:
             return
         with writing(self.folder.path):
@@ -66,7 +84,8 @@ class RunStore:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
             buffer = pa.BufferOutputStream()
-            pq.write_table(to_table(result.row for result in new), buffer)
+            table = to_table((result.row for result in new), belonging(self.manifest))
+            pq.write_table(table, buffer)
             shards = self.folder.path / SHARDS
             shards.mkdir(exist_ok=True)
             write_atomic(shards / f"{self._next:05d}.parquet", buffer.getvalue().to_pybytes())

@@ -136,6 +136,7 @@ def compare(first: Path, second: Path, threads: int | None = None) -> Comparison
     stored = [folder.manifest()["config"] for folder in folders]
     notes = [f"{len(shared)} common images"]
     notes += [f"different: {line}" for line in differences(stored[0], stored[1])]
+    notes += [note for note in [kid.estimated(len(shared))] if note]
     return Comparison(tuple(result), tuple(notes))
 
 
@@ -249,7 +250,7 @@ def _fid(side: Side) -> Floats:
 
 def _kid(side: Side) -> Floats:
     assert side.features is not None
-    return np.array([kid.kid(*side.features, np.flatnonzero(side.flipped))])
+    return kid.block_values(*side.features, np.flatnonzero(side.flipped))
 
 
 def _sfid(side: Side) -> Floats:

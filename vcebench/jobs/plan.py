@@ -18,7 +18,10 @@ from vcebench.settings.config import GuidanceConfig
 from vcebench.settings.presets import preset
 
 SLOW_IMAGES = 32
-"""Images of methods whose cost grows with τ², on embedded sets."""
+"""Images of slow methods, on embedded sets."""
+
+SLOW_EVALUATIONS = 200
+"""Evaluations of the prior and backward passes, per image and try, above which a method is slow."""
 
 COMPLEXITY_TAU = 30
 COMPLEXITY_IMAGES = 5
@@ -68,8 +71,8 @@ class Planned:
 
 
 def is_slow(method: str) -> bool:
-    """Whether a method's evaluations grow with τ²."""
-    return method in METHODS and "τ(τ+1)" in METHODS[method].nfe
+    """Whether a method evaluates the prior so often, forward and backward, that few images do."""
+    return method in METHODS and sum(METHODS[method].factory().evaluations()) > SLOW_EVALUATIONS
 
 
 def table_on(table: str, dataset: str) -> Layout:

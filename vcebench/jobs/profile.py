@@ -26,9 +26,9 @@ from vcebench.jobs.plan import existing
 from vcebench.jobs.plan import plan as plan_of
 from vcebench.jobs.sweep import output_of
 from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace
 from vcebench.methods.core.noise import KeyedNoise, Noise
 from vcebench.methods.core.prior import Prior
-from vcebench.methods.core.sampler import Explanation, Gradient, Method, State, Trace
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import over
 from vcebench.results.measurements import stored_runs
@@ -94,25 +94,36 @@ class Profile:
 class _TimedMethod(Method):
     """A method whose own arithmetic, networks and noise apart, is a phase."""
 
-    inner: Method = field(kw_only=True)
-    clock: Clock = field(kw_only=True)
+    inner: Method
+    clock: Clock
 
-    def gradient(self, state: State) -> Gradient:
-        return self.inner.gradient(state)
+    @property
+    def steps(self) -> int:
+        return self.inner.steps
+
+    def evaluations(self) -> tuple[int, int]:
+        return self.inner.evaluations()
 
     def explain(
         self,
         x: Tensor,
         target: Tensor,
         *,
-        prior: Prior,
+        prior: Prior | None,
         guidance: Guidance,
         noise: Noise,
         trace: Trace | None = None,
+        extras: Extras = NOTHING,
     ) -> Explanation:
         with self.clock.phase(STEP):
             return self.inner.explain(
-                x, target, prior=prior, guidance=guidance, noise=noise, trace=trace
+                x,
+                target,
+                prior=prior,
+                guidance=guidance,
+                noise=noise,
+                trace=trace,
+                extras=extras,
             )
 
 
@@ -161,8 +172,8 @@ def timed(worker: Worker, clock: Clock) -> Worker:
     if isinstance(phi, nn.Module):
         phi = TimedNetwork(phi, clock, "perceptual")
     values |= {
-        "method": _TimedMethod(tau=worker.method.tau, inner=worker.method, clock=clock),
-        "prior": Prior(TimedNetwork(worker.prior.network, clock, "prior"), worker.prior.schedule),
+        "method": _TimedMethod(worker.method, clock),
+        "prior": worker.prior.over(TimedNetwork(worker.prior.network, clock, "prior")),
         "classifier": over(judge, TimedNetwork(judge.network, clock, "judging")),
         "guide": over(guide, TimedNetwork(guide.network, clock, "classifier")),
         "perceptual": phi,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -67,6 +68,14 @@ class TargetClassifier(nn.Module):
     def predict(self, x: Tensor) -> Tensor:
         """Predicted classes, int64 with shape (B,)."""
         return self.logits(x).argmax(dim=1)
+
+    def logit(self, x: Tensor, classes: Tensor) -> Tensor:
+        """The logit of a class of each image, with shape (B,); classes int64 (B,)."""
+        return _pick(self.logits(x), classes)
+
+    def log_prob(self, x: Tensor, classes: Tensor) -> Tensor:
+        """log p(class), softmax over all K also where a task is a pair of them; shape (B,)."""
+        return _pick(self.logits(x).log_softmax(dim=1), classes)
 
     def probabilities(self, x: Tensor) -> Tensor:
         """Class probabilities with shape (B, K); K = 2 for binary classifiers."""
@@ -143,8 +152,16 @@ class BinaryClassifier(TargetClassifier):
 
     def margin(self, x: Tensor, target: Tensor, source: Tensor | None = None) -> Tensor:
         """(2·target - 1)·f with shape (B,); the source is the other class."""
+        return self.logit(x, target)
+
+    def logit(self, x: Tensor, classes: Tensor) -> Tensor:
+        """f for class 1, -f for class 0, with shape (B,)."""
         logit = self.logits(x)
-        return torch.where(target > 0, logit, -logit)
+        return torch.where(classes > 0, logit, -logit)
+
+    def log_prob(self, x: Tensor, classes: Tensor) -> Tensor:
+        """log σ(±f) with shape (B,)."""
+        return F.logsigmoid(self.logit(x, classes))
 
     def predict(self, x: Tensor) -> Tensor:
         """Predicted classes, 0 or 1, int64 with shape (B,)."""

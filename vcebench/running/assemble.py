@@ -10,7 +10,6 @@ from torch import nn
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
 from vcebench.methods.core.prior import Prior
-from vcebench.methods.core.sampler import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.loading import load_bundle
@@ -47,7 +46,8 @@ def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
     """The worker that makes a run's images."""
     explainer = method_of(config)
-    check_tau(explainer, bundle.prior)
+    with user_errors():
+        explainer.check(bundle.prior, ())
     bundle.prior.network.to(memory_format=torch.channels_last)
     return Worker(
         method=explainer,
@@ -72,17 +72,6 @@ def guide_of(classifier: TargetClassifier, precision: Any) -> TargetClassifier:
     if wrapped is classifier.network:
         return classifier
     return over(classifier, wrapped)
-
-
-def check_tau(explainer: Method, prior: Prior) -> None:
-    """Refuse a τ that the prior's schedule does not reach, before anything is written."""
-    last = len(prior.schedule) - 1
-    if explainer.start() > last:
-        longest = explainer.tau - (explainer.start() - last)
-        raise UserError(
-            f"tau is {explainer.tau}, but the prior's schedule has {last + 1} steps; "
-            f"use 1 … {longest}"
-        )
 
 
 def check_finite(network: nn.Module, role: str) -> None:

@@ -17,7 +17,6 @@ from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
 from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.formats import readable
-from vcebench.methods.registry import METHODS
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.assemble import worker_of
@@ -79,7 +78,7 @@ def estimate(
     on_cpu = worker.device.type == "cpu"
     slots = (threads or torch.get_num_threads()) if on_cpu else 1
     first = list(islice(pending(config, images, {}), config.batch_size))
-    evaluations = METHODS[config.method].evaluations(int(config.settings.get("tau") or 1))
+    evaluations, _ = worker.method.evaluations()
     cost.reset_peak_memory(worker.device)
     with precision_flags(config.precision):
         seconds = _seconds_per_batch(worker, first, slots, evaluations)

@@ -80,6 +80,7 @@ class Cost:
 
     tries: int = 0
     nfe: int = 0
+    backward: int = 0
     seconds: float = 0.0
     batch_size: int | None = None
 
@@ -87,6 +88,7 @@ class Cost:
         """Count one more try."""
         self.tries += 1
         self.nfe += outcome.nfe
+        self.backward += outcome.backward
         self.seconds += seconds
         sizes = [size for size in (self.batch_size, outcome.batch_size) if size is not None]
         self.batch_size = min(sizes, default=None)

@@ -12,6 +12,7 @@ from rich.progress import Progress as Bar
 
 from vcebench.folders.rows import Row
 from vcebench.settings.config import RunConfig
+from vcebench.settings.request import method_of
 
 
 class Progress:
@@ -23,7 +24,7 @@ class Progress:
     """
 
     def __init__(self, config: RunConfig, console: Console | None = None) -> None:
-        self._steps = int(config.settings.get("tau") or 1)
+        self._steps = max(1, method_of(config).steps)
         self._name = f"{config.method} · {config.dataset} {config.task}"
         self._bar = Bar(
             TextColumn("{task.description}"),

@@ -16,6 +16,7 @@ import torch
 from vcebench.data.base import HasTruth, ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import StoppedError, UserError, one_line
+from vcebench.folders.digests import input_digest
 from vcebench.folders.images import Codec
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -178,6 +179,8 @@ def _row(final: Final) -> Row:
         target_probability_input=outcome.target_probability_input,
         target_probability=outcome.target_probability,
         batch_size=cost.batch_size,
+        backward=cost.backward,
+        input_sha256=input_digest(item.image, item.label),
     )
 
 

@@ -45,7 +45,7 @@ class Outcome:
         prediction, source, target: see `Row`; margins and probabilities too.
         flipped: the stored image is classified as the target.
         flipped_float, top1: see `Row`.
-        nfe: evaluations of the prior in this try.
+        nfe, backward: evaluations of the prior and backward passes through it in this try.
         image: the counterfactual as its file holds it, uint8 (3, H, W).
         files: kind → content of the files, for a try that may be the last one.
         trace: name → tensor (steps, …) of a traced image.
@@ -60,6 +60,7 @@ class Outcome:
     flipped_float: bool
     top1: bool
     nfe: int
+    backward: int
     margin_input: float
     margin: float
     target_probability_input: float

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from vcebench.folders.images import Codec, dequantise, encode_masks
 from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.method import Explanation, Method
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.prior import Prior
-from vcebench.methods.core.sampler import Explanation, Method
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
 from vcebench.running.tries import Outcome, Try
 from vcebench.settings.config import GuidanceConfig
@@ -153,6 +153,7 @@ class Worker:
             "flipped_float": (judge.margin(x_cf, target, source) > 0) & finite,
             "top1": (judge.predict(seen) == target) & finite,
             "nfe": found.nfe,
+            "backward": found.backward,
             "margin_input": judge.margin(x, target, source),
             "margin": margin,
             "target_probability_input": before,
@@ -220,7 +221,7 @@ class _StepHook:
         mask_z: Tensor | None,
         mask_x: Tensor | None,
     ) -> None:
-        """See `vcebench.methods.core.sampler.Trace`."""
+        """See `vcebench.methods.core.method.Trace`."""
         if self._stop is not None and self._stop.is_set():
             raise CancelledError
         if self._on_step is not None:

@@ -11,7 +11,7 @@ import torch
 from vcebench.data.base import ImageSet
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, user_errors
-from vcebench.methods.core.sampler import Method
+from vcebench.methods.core.method import Method
 from vcebench.methods.registry import METHODS, method
 from vcebench.settings.config import (
     RunConfig,

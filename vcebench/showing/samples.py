@@ -10,7 +10,7 @@ from vcebench.data.registry import open_dataset
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.noise import KeyedNoise
-from vcebench.methods.registry import method
+from vcebench.methods.dime import DiMEUnconditional
 from vcebench.models.loading import load_bundle
 from vcebench.settings.presets import preset
 from vcebench.showing.pictures import example_sheet
@@ -38,7 +38,7 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
     examples = [images[index] for index in range(SHOWN)]
     x = dequantise(torch.stack([example.image for example in examples]))
     tau = preset(dataset, images.task.name).tau
-    explainer = method("dime-unconditional", tau=tau)
+    explainer = DiMEUnconditional(tau=tau)
     target = bundle.classifier.decide(x).target
     guidance = Guidance(bundle.classifier, torch.zeros(len(x)), bundle.perceptual)
     columns: dict[str, Tensor] = {"input": x}

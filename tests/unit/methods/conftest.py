@@ -29,6 +29,12 @@ class TinyClassifier(nn.Module):
     def margin(self, x: Tensor, target: Tensor, source: Tensor | None = None) -> Tensor:
         return (2 * target - 1) * torch.tanh(self.conv(x)).mean(dim=(1, 2, 3))
 
+    def logit(self, x: Tensor, classes: Tensor) -> Tensor:
+        return self.margin(x, classes)
+
+    def log_prob(self, x: Tensor, classes: Tensor) -> Tensor:
+        return nn.functional.logsigmoid(self.margin(x, classes))
+
     def predict(self, x: Tensor) -> Tensor:
         return (self.margin(x, torch.ones(len(x))) > 0).long()
 

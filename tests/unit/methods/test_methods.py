@@ -6,20 +6,22 @@ import torch
 from vcebench.methods import registry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance, clamp
+from vcebench.methods.core.method import Extras
 from vcebench.methods.core.noise import KeyedNoise
+from vcebench.methods.core.sampler import Guided
 
 TAU = 6
-COST = {
-    "dime": TAU * (TAU + 1) // 2,
-    "dime-deterministic": TAU * (TAU + 1) // 2,
-    "dime-direct": TAU,
-    "dime-naive": TAU,
-    "dime-unconditional": TAU,
-    "fastdime": TAU,
-    "fastdime-2": 2 * TAU,
-    "fastdime-2plus": 2 * TAU,
-    "pgd": 0,
-}
+GUIDED = [name for name in registry.names() if issubclass(registry.METHODS[name].factory, Guided)]
+
+
+class Told:
+    """A trace that remembers which steps it was told of."""
+
+    def __init__(self):
+        self.steps = []
+
+    def record(self, step, i, z, x_t, mask_z, mask_x):
+        self.steps.append((step, i))
 
 
 def explain(name, world, rows=slice(None), **settings):
@@ -36,14 +38,47 @@ def explain(name, world, rows=slice(None), **settings):
 
 @pytest.mark.parametrize("name", registry.names())
 def test_evaluations_of_the_prior(name, world):
-    prior, calls = world[2], []
-    prior.network.register_forward_hook(lambda *_: calls.append(1))
-    nfe = explain(name, world).nfe.tolist()
+    x, target, prior, guidance, noise = world
+    calls: list[int] = []
+    found = explain(name, (x, target, prior.observed(calls.append), guidance, noise))
+    forward, backward = registry.method(name, tau=TAU).evaluations()
+    nfe = found.nfe.tolist()
+    assert len(calls) == max(nfe)
+    assert found.backward.tolist() == [backward] * 3
     if name == "dime-early-stopping":
-        assert TAU <= min(nfe) <= max(nfe) == len(calls) <= TAU * (TAU + 1) // 2
+        assert TAU <= min(nfe) <= max(nfe) <= forward
     else:
-        assert nfe == [COST.get(name, TAU)] * 3
-        assert len(calls) == nfe[0]
+        assert nfe == [forward] * 3
+
+
+@pytest.mark.parametrize(("name", "forward"), [("dime", 1830), ("fastdime-2", 120), ("pgd", 0)])
+def test_evaluations_follow_from_the_settings(name, forward):
+    assert registry.method(name, tau=60).evaluations() == (forward, 0)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_trace_is_told_of_every_step(name, world):
+    x, target, prior, guidance, noise = world
+    told = Told()
+    method = registry.method(name, tau=TAU)
+    method.explain(x, target, prior=prior, guidance=guidance, noise=noise, trace=told)
+    assert [step for step, _ in told.steps] == list(range(method.steps))
+    assert told.steps[-1][1] == 0
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_outside_a_region_a_guided_method_leaves_the_input_bit_for_bit(name, world):
+    x, target, prior, guidance, noise = world
+    region = torch.zeros(3, 1, 12, 12, dtype=torch.bool)
+    region[:2, :, 3:8, 2:9] = True
+    found = registry.method(name, tau=TAU).explain(
+        x, target, prior=prior, guidance=guidance, noise=noise, extras=Extras(region=region)
+    )
+    outside = ~region.expand_as(x)
+    assert torch.equal(found.x_cf[outside], x[outside])
+    assert not torch.equal(found.x_cf[0], x[0])
+    assert torch.equal(found.x_cf[2], x[2])
+    assert not (found.mask_z & ~region).any()
 
 
 @pytest.mark.parametrize("name", registry.names())
@@ -88,7 +123,7 @@ def test_longest_tau_is_named(world):
     x, target, prior, guidance, noise = world
     for name, longest in {"maskdime": 50, "maskdime-released": 49, "dime-direct": 49}.items():
         method = registry.method(name, tau=51)
-        with pytest.raises(MethodError, match=f"beyond .* 50 steps; use 1 … {longest}$"):
+        with pytest.raises(MethodError, match=f"tau is 51, .* 50 steps; use 1 … {longest}$"):
             method.explain(x, target, prior=prior, guidance=guidance, noise=noise)
 
 

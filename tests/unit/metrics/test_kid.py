@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vcebench.metrics import kid as module
 from vcebench.metrics.arrays import NotComputableError
-from vcebench.metrics.kid import kid
+from vcebench.metrics.bootstrap import mean_interval
+from vcebench.metrics.kid import block_values, estimated, kid
 
 
 def sample(seed, n, shift=0.0):
@@ -68,3 +70,50 @@ def test_features_of_different_networks_are_refused():
 def test_features_must_be_finite():
     with pytest.raises(ValueError, match="NaN or infinity"):
         kid([[np.nan], [1.0]], [[0.0], [1.0]])
+
+
+def test_kid_of_many_images_is_that_of_float64(monkeypatch):
+    # Products of sets larger than `SMALL` are float32.
+    x, y = (np.random.default_rng(k).normal(5 + k, 1.0, (300, 32)) for k in (0, 1))
+    exact = kid(x, y)
+    monkeypatch.setattr(module, "SMALL", 10)
+    value = kid(x, y, chunk=64)
+    assert value != exact
+    assert value == pytest.approx(exact, rel=1e-6)
+
+
+def test_as_many_images_as_are_allowed_give_the_value_itself():
+    x, y = sample(0, 30), sample(1, 20)
+    assert block_values(x, y, largest=30).tolist() == [kid(x, y)]
+
+
+def test_blocks_estimate_the_value_with_an_interval():
+    x, y = sample(0, 4000), sample(1, 4000, shift=0.2)
+    blocks = block_values(x, y, largest=3000, block=100)
+    assert len(blocks) == 40
+    low, high = mean_interval(blocks)
+    assert low < kid(x, y) < high
+    assert high - low < kid(x, y)
+
+
+def test_equal_images_do_not_meet_in_their_block_more_than_elsewhere():
+    # Of unchanged images, pairs of equals are 1/n of all pairs; in aligned blocks they would be
+    # 1/block of them, and the estimate far below the value.
+    x = sample(0, 3000)
+    blocks = block_values(x, x, largest=2000, block=50)
+    assert abs(blocks.mean() - kid(x, x)) < 4 * blocks.std() / np.sqrt(len(blocks))
+    paired = np.mean([kid(x[b : b + 50], x[b : b + 50]) for b in range(0, 3000, 50)])
+    assert abs(paired - kid(x, x)) > 10 * blocks.std() / np.sqrt(len(blocks))
+
+
+@pytest.mark.parametrize("rows", [2, 3, 40])
+def test_every_block_has_two_images_of_each_set(rows):
+    x, y = sample(0, 500), sample(1, 500)
+    blocks = block_values(x, y, np.arange(rows), largest=100, block=20)
+    assert len(blocks) == min(25, rows // 2)
+    assert np.isfinite(blocks).all()
+
+
+def test_an_estimate_is_said():
+    assert estimated(50_000) is None
+    assert "60,000 images is estimated from blocks of 2,000" in estimated(60_000)

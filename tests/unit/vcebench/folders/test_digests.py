@@ -1,7 +1,9 @@
+import hashlib
+
 import pytest
 import torch
 
-from vcebench.folders.digests import input_digest
+from vcebench.folders.digests import file_digests, input_digest
 
 IMAGE = torch.arange(3 * 4 * 5, dtype=torch.uint8).view(3, 4, 5)
 
@@ -18,3 +20,14 @@ def test_equal_inputs_have_equal_digests_wherever_their_memory_lies():
 )
 def test_another_input_has_another_digest(image, label):
     assert input_digest(image, label) != input_digest(IMAGE, 1)
+
+
+def test_an_input_is_its_shape_its_type_its_label_and_its_pixels():
+    by_hand = hashlib.sha256(b"(3, 4, 5) torch.uint8 1\n" + bytes(range(60)))
+    assert input_digest(IMAGE, 1) == by_hand.hexdigest()
+
+
+def test_files_are_named_by_their_kind():
+    content = {"inputs": b"x", "masks": b""}
+    found = file_digests({f"{kind}/a.png": value for kind, value in content.items()})
+    assert found == {kind: hashlib.sha256(value).hexdigest() for kind, value in content.items()}

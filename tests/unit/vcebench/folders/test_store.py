@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vcebench.errors import UserError
+from vcebench.folders.digests import CONFIG_KEY, MANIFEST_KEY, manifest_digest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
@@ -193,7 +195,35 @@ TestInterleavings.settings = settings(stateful_step_count=12)
 def test_a_row_survives_its_shard(tmp_path: Path) -> None:
     with open_store(tmp_path / "run", MANIFEST) as store:
         store.commit([finished(4)])
-    assert RunFolder(tmp_path / "run").rows() == [finished(4).row]
+    assert RunFolder(tmp_path / "run").rows() == [finished(4).with_digests().row]
+
+
+def test_rows_know_the_digests_of_their_files(tmp_path: Path) -> None:
+    with open_store(tmp_path / "run", MANIFEST) as store:
+        store.commit([finished(4)])
+    (row,) = RunFolder(tmp_path / "run").rows()
+    content = (tmp_path / "run/counterfactuals/i4.png").read_bytes()
+    assert row.files_sha256 == {"counterfactuals": hashlib.sha256(content).hexdigest()}
+
+
+def test_files_that_are_not_those_of_their_row_are_refused(tmp_path: Path) -> None:
+    row = finished(4).with_digests().row
+    with open_store(tmp_path / "run", MANIFEST) as store:
+        with pytest.raises(UserError, match="the files of i4 are not those"):
+            store.commit([Finished(row, {"counterfactuals/i4.png": b"another"})])
+        assert not store.finished
+
+
+def test_shards_name_the_run_they_belong_to(tmp_path: Path) -> None:
+    manifest = {**MANIFEST, "config_hash": "5f", "protocol": "p/1"}
+    with open_store(tmp_path / "run", manifest) as store:
+        store.update(status="running")
+        store.commit([finished(4)])
+    (shard,) = RunFolder(tmp_path / "run").shards()
+    metadata = pq.read_schema(shard).metadata
+    assert metadata[CONFIG_KEY] == b"5f"
+    assert metadata[MANIFEST_KEY] == manifest_digest(manifest).encode()
+    assert manifest_digest({**manifest, "protocol": "p/2"}) != manifest_digest(manifest)
 
 
 def test_a_second_process_is_told_who_works_on_the_folder(tmp_path: Path) -> None:

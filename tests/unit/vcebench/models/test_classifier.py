@@ -130,3 +130,20 @@ def test_another_network_leaves_the_given_classifier_as_it_is():
     assert plain.predict(X).tolist() == [2, 1]
     assert twin.predict(X).tolist() == [1, 1]
     assert (type(twin), twin.pair) == (PairClassifier, (0, 1))
+
+
+def test_the_logit_of_one_output_is_signed_by_the_class():
+    classifier = BinaryClassifier(Fixed(-1.5, 2.0))
+    assert classifier.logit(X, torch.tensor([0, 0])).tolist() == [1.5, -2.0]
+    log_prob = classifier.log_prob(X, torch.tensor([1, 1]))
+    torch.testing.assert_close(log_prob.exp(), torch.sigmoid(torch.tensor([-1.5, 2.0])))
+
+
+@pytest.mark.parametrize(
+    "classifier", [MulticlassClassifier(Fixed(*LOGITS)), PairClassifier(Fixed(*LOGITS), (0, 1))]
+)
+def test_a_class_among_k_is_one_of_all_also_in_a_pair(classifier):
+    classes = torch.tensor([1, 0])
+    assert classifier.logit(X, classes).tolist() == [1.0, 0.0]
+    expected = torch.tensor(LOGITS).softmax(dim=1)[[0, 1], classes]
+    torch.testing.assert_close(classifier.log_prob(X, classes).exp(), expected)

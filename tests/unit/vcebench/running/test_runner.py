@@ -12,8 +12,11 @@ import safetensors.torch
 import torch
 
 from vcebench.data.digits import Digits
+from vcebench.data.registry import open_dataset
 from vcebench.errors import StoppedError, UserError
+from vcebench.folders.digests import file_digests, input_digest
 from vcebench.folders.images import Codec, load_image, load_masks, quantise
+from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.methods.maskdime import MaskDiME
 from vcebench.models.bundle import Bundle
@@ -38,6 +41,22 @@ def test_images_climb_the_ladder_and_their_tries_are_summed(tiny_run: Run) -> No
         assert row.nfe == 3 * row.tries
         assert row.lambda_class == (8.0, 10.0, 15.0)[row.tries - 1]
         assert row.flipped or row.tries == 3
+
+
+def test_rows_bind_inputs_and_files(tiny_run: Run) -> None:
+    folder = tiny_run(limit=3, trace=1)
+    images = open_dataset("digits", "3-8", "test")
+    for row in folder.rows():
+        example = images[row.index]
+        assert row.input_sha256 == input_digest(example.image, example.label)
+        files = {name: (folder.path / name).read_bytes() for name in folder.files(row)}
+        assert row.files_sha256 == file_digests(files)
+        assert {"inputs", "counterfactuals", "masks"} <= files_kinds(row)
+        assert ("trace" in files_kinds(row)) == (row.index == 0)
+
+
+def files_kinds(row: Row) -> set[str]:
+    return set(row.files_sha256 or {})
 
 
 def test_flips_are_judged_on_the_stored_image(tiny_run: Run, bundle: Bundle) -> None:

@@ -1,0 +1,201 @@
+"""What the harness sees of a method: its settings, what it needs, what it costs, and `explain`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from vcebench.methods.core.errors import MethodError
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.noise import Noise
+from vcebench.methods.core.prior import Prior
+
+WEIGHTS = frozenset({"lambda_class", "lambda_perceptual", "lambda_l1", "use_logits"})
+"""Weights of the joint loss that a person can choose."""
+
+
+class Trace(Protocol):
+    """Receives what a step worked with (Figure 3 of MaskDiME is drawn from it)."""
+
+    def record(
+        self,
+        step: int,
+        i: int,
+        z: Tensor,
+        x_t: Tensor,
+        mask_z: Tensor | None,
+        mask_x: Tensor | None,
+    ) -> None:
+        """Called once a step of a walk.
+
+        Args:
+            step: number of the step, 0 for the first; a second walk numbers on.
+            i: respaced index, or steps that are left after this one; counting down to 0.
+            z: where the walk stands at the beginning of the step, in its own space, with shape
+                (B, …); of one shape within a walk.
+            x_t: the images the gradient is taken at, in [-1, 1] with shape (B, C, H, W).
+            mask_z, mask_x: masks in force in this step, (B, 1, H, W) boolean, or None.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Counterfactuals and what they cost.
+
+    Attributes:
+        x_cf: counterfactuals with shape (B, C, H, W), in [-1, 1] but neither clipped nor quantised.
+        nfe: evaluations of the prior each image needed, int64 with shape (B,).
+        mask_z, mask_x: last masks, boolean with shape (B, 1, H, W); None if the method has none.
+        backward: vector-Jacobian products through the prior of each image, int64 with shape (B,);
+            zeros unless given.
+    """
+
+    x_cf: Tensor
+    nfe: Tensor
+    mask_z: Tensor | None = None
+    mask_x: Tensor | None = None
+    backward: Tensor = dataclasses.field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.backward is None:
+            object.__setattr__(self, "backward", torch.zeros_like(self.nfe))
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What belongs to the images and not to the method.
+
+    Attributes:
+        region: pixels that may change, boolean with shape (B, 1, H, W); None means everywhere.
+    """
+
+    region: Tensor | None = None
+
+
+NOTHING = Extras()
+
+
+def setting(default: Any, help: str, **bounds: Any) -> Any:
+    """A dataclass field that is a user's setting: default, one line of help, bounds.
+
+    Bounds: `low`/`high` (inclusive), `above` (exclusive), `odd`.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, **bounds})
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A counterfactual method: its settings as fields, its choices as methods.
+
+    Attributes:
+        needs: roles of networks it asks for besides the classifier; a run loads no others.
+        weights: weights of the joint loss that it reads; others cannot be given.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"prior", "perceptual"})
+    weights: ClassVar[frozenset[str]] = WEIGHTS
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+    def settings(self) -> dict[str, Any]:
+        """The user's settings by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata}
+
+    @abstractmethod
+    def explain(
+        self,
+        x: Tensor,
+        target: Tensor,
+        *,
+        prior: Prior | None,
+        guidance: Guidance,
+        noise: Noise,
+        trace: Trace | None = None,
+        extras: Extras = NOTHING,
+    ) -> Explanation:
+        """Counterfactuals for a batch.
+
+        Args:
+            x: input images in [-1, 1], float32 with shape (B, C, H, W).
+            target: target classes, int64 with shape (B,).
+            prior: the diffusion prior the method walks on; None if it needs none.
+            guidance: joint loss with its weights; its per-image tensors have shape (B,).
+            noise: source of noise for these images.
+            trace: told of every step, if given.
+            extras: what else belongs to these images.
+
+        Raises:
+            MethodError: the prior is missing, or a setting does not fit it; see `check`.
+        """
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """How often a try tells its trace of a step."""
+
+    @abstractmethod
+    def evaluations(self) -> tuple[int, int]:
+        """Evaluations of the prior and backward passes through it, per image and try.
+
+        Images given to the network are counted, at the most if there are not always as many; what
+        a backward pass computes again is not.
+        """
+
+    def rungs(self, ladder: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
+        """Settings of the tries in turn: those of λ_c, or what takes their place.
+
+        Args:
+            ladder: the λ_c asked for.
+        """
+        return tuple({"lambda_class": rung} for rung in ladder)
+
+    def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
+        """Refuse what the method cannot do, before anything is made.
+
+        Args:
+            prior: see `explain`.
+            shape: (C, H, W) of the images.
+
+        Raises:
+            MethodError: one sentence that says what to change.
+        """
+        return
+
+
+def given(prior: Prior | None) -> Prior:
+    """The prior, for methods that cannot do without. Raises MethodError if there is none."""
+    if prior is None:
+        raise MethodError("this method walks on a diffusion prior, and there is none; give one")
+    return prior
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    """Refuse a setting outside its bounds, in one sentence."""
+    rules = field.metadata
+    if not rules or value is None or isinstance(value, (str, bool)):
+        return
+    low, high = rules.get("low", -math.inf), rules.get("high", math.inf)
+    above = rules.get("above", -math.inf)
+    wanted = "a finite number"
+    if "high" in rules:
+        wanted = f"a number in ({above:g}, {high:g}]" if "above" in rules else f"{low} … {high}"
+    elif "above" in rules:
+        wanted = f"a number above {above:g}"
+    elif "low" in rules:
+        wanted = f"a whole number from {low} on" if isinstance(low, int) else f"at least {low:g}"
+    if rules.get("odd"):
+        wanted = "an odd whole number"
+    whole = not isinstance(low, int) or float(value).is_integer()
+    fits = math.isfinite(value) and low <= value <= high and value > above and whole
+    if not fits or (rules.get("odd") and value % 2 != 1):
+        raise MethodError(f"{field.name.replace('_', '-')} is {value}; use {wanted}")
