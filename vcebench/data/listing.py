@@ -18,15 +18,15 @@ from vcebench.errors import UserError
 LARGEST_CLASS = 99_999
 
 _KINDS = {
-    "unread": "{n} of a kind that is not read (such as {example}); save them as PNG or JPEG",
-    "clutter": "{n} put there by an operating system or a tool (such as {example})",
-    "unnamable": "{n} whose names are not UTF-8 (such as {example}); rename them",
+    "unread": "{n} files of a kind that is not read (such as {example}); save them as PNG or JPEG",
+    "clutter": "{n} files of an operating system or a tool (such as {example})",
+    "unnamable": "{n} files whose names are not UTF-8 (such as {example}); rename them",
 }
-_DEEPER = "{n} below the class folders (such as {example}); move them up"
-_BELOW = "{n} in sub-folders (such as {example}); move them up, or make class folders of all"
-_BESIDE = "{n} beside the class folders (such as {example}); move them into one"
-_UNNAMED = "{n} in folders that `classes` does not name (such as {example})"
-_UNLISTED = "{n} that {table} does not name (such as {example})"
+_DEEPER = "{n} images below the class folders (such as {example}); move them up"
+_BELOW = "{n} images in sub-folders (such as {example}); move them up, or make class folders of all"
+_BESIDE = "{n} images beside the class folders (such as {example}); move them into one"
+_UNNAMED = "{n} images in folders that `classes` does not name (such as {example})"
+_UNLISTED = "{n} images that {table} does not name (such as {example})"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Literal
 Habit = Literal["transparent", "deep", "dim", "several"]
 
 _TEXT: dict[Habit, str] = {
-    "transparent": "{n} transparent in places, composed on {background} (such as {example})",
-    "deep": "{n} of 16 bits, scaled from the range of their type to 0 … 255 (such as {example})",
-    "dim": "{n} of 16 bits that use less than an eighth of their range and come out nearly black "
-    "(such as {example}): rescale them first",
+    "transparent": "{n} images are transparent in places: composed on {background} "
+    "(such as {example})",
+    "deep": "{n} images of 16 bits are scaled from the range of their type (such as {example})",
+    "dim": "{n} images of 16 bits use less than an eighth of their range and come out nearly black "
+    "(such as {example}); rescale them first",
     "several": "{n} files hold several pictures, the first of each is used (such as {example})",
 }
 
@@ -36,7 +37,7 @@ class Remarks:
         >>> remarks = Remarks()
         >>> remarks.add("deep", "a.png")
         >>> remarks.lines()
-        ['1 of 16 bits, scaled from the range of their type to 0 … 255 (such as a.png)']
+        ['1 images of 16 bits are scaled from the range of their type (such as a.png)']
         """
         return [
             text.format(n=len(files), example=next(iter(files)), background=self.background)

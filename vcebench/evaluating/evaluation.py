@@ -24,6 +24,9 @@ from vcebench.metrics.result import MetricValue, measured, missing, summarise
 from vcebench.models.bundle import Bundle
 from vcebench.settings.config import PROTOCOL, RunConfig
 
+_ENOUGH = 12
+"""Labelled images from which on agreement with the classifier says something."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -33,6 +36,8 @@ class Evaluation:
         values: one entry per metric of the protocol, missing ones with their reason.
         images: number of explained images; `non_finite` of them have no counterfactual and are
             not counted by any metric.
+        already_target: further images that are predicted as the class asked for; nothing was
+            tried with them, and no metric counts them.
         float_fr: flip rate before quantisation, in percent; None without images.
         seconds_per_image: mean share of the wall time; None without images.
         memory_of: what `peak_memory` counted.
@@ -51,6 +56,7 @@ class Evaluation:
     protocol: str = PROTOCOL
     notes: tuple[str, ...] = ()
     per_image: dict[str, dict[str, float]] = field(default_factory=dict)
+    already_target: int = 0
 
 
 def evaluate(
@@ -74,6 +80,7 @@ def evaluate(
     rows = folder.rows()[:limit]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
+    rows, stored = [row for row in rows if not row.already_target], rows
     finite = [row for row in rows if row.finite]
     values: dict[str, MetricValue] = {}
     notes: list[str] = []
@@ -83,6 +90,7 @@ def evaluate(
             values, context = _measure(folder, finite, bundle, scratch, threads)
         notes, per_image = context.notes, context.columns
     notes += _smaller_batches(rows, manifest["config"]["batch_size"])
+    notes += [str(note) for note in manifest.get("data_notes", [])] + _wrong_order(stored)
     memory, memory_of = _peak_memory(manifest)
     nobody = np.zeros(len(rows), dtype=bool)
     values["nfe"] = summarise("nfe", [row.nfe for row in rows], nobody, nobody)
@@ -99,8 +107,9 @@ def evaluate(
         },
         images=len(rows),
         non_finite=len(rows) - len(finite),
+        already_target=len(stored) - len(rows),
         float_fr=100 * float(np.mean([r.flipped_float for r in finite])) if finite else None,
-        seconds_per_image=float(np.mean([row.seconds for row in rows])),
+        seconds_per_image=float(np.mean([row.seconds for row in rows])) if rows else None,
         memory_of=memory_of,
         protocol=manifest["protocol"],
         notes=tuple(notes),
@@ -163,6 +172,22 @@ def _smaller_batches(rows: Sequence[Row], asked: int) -> list[str]:
     return [
         f"{count} of {len(rows)} images were made in batches of {' or '.join(map(str, sizes))} "
         f"instead of {asked}, as memory ran out; a few pixels may differ"
+    ]
+
+
+def _wrong_order(rows: Sequence[Row]) -> list[str]:
+    """A line if the classifier agrees with the labels far less often than by chance.
+
+    Then labels and outputs are most likely counted in another order.
+    """
+    labelled = [row for row in rows if row.label >= 0]
+    classes = len({row.label for row in labelled} | {row.prediction for row in labelled})
+    agreed = sum(row.correct for row in labelled)
+    if len(labelled) < _ENOUGH or agreed * classes * 2 >= len(labelled):
+        return []
+    return [
+        f"the classifier agrees with {agreed} of {len(labelled)} labels, less than half of what "
+        "chance gives: are the classes in the order of its outputs?"
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_type_hints
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
-Status = Literal["ok", "non-finite"]
+Status = Literal["ok", "non-finite", "already-target"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,9 @@ class Row:
     Attributes:
         id, index: stable name, and position in the split.
         status: "non-finite" if the method returned NaN or infinity in its last try; nothing is
-            stored as counterfactual then, and no metric counts the image.
+            stored as counterfactual then, and no metric counts the image. "already-target" if a
+            class was asked for and the input is predicted as it: nothing was tried, nothing but
+            the input is stored, and no metric counts it.
         label: true class.
         prediction: class predicted for the input, over all classes.
         source, target: class explained, and class asked for.
@@ -26,7 +28,7 @@ class Row:
         flipped: the stored counterfactual is classified as the target (target against source).
         flipped_float: the same before quantisation.
         top1: the target wins among all classes on the stored counterfactual.
-        lambda_class: λ_c of the last try.
+        lambda_class: λ_c of the last try; NaN if nothing was tried.
         tries: number of tries.
         nfe: evaluations of the prior, all tries together.
         seconds: share of the run's wall time, all tries together.
@@ -69,6 +71,11 @@ class Row:
     def finite(self) -> bool:
         """Whether there is a counterfactual."""
         return self.status == "ok"
+
+    @property
+    def already_target(self) -> bool:
+        """Whether there was nothing to explain."""
+        return self.status == "already-target"
 
 
 _ARROW = {

@@ -122,7 +122,8 @@ def _check_form(content: Any) -> None:
     """Raise ValueError unless a manifest's entries are of the kinds that readers rely on."""
     if not isinstance(content, dict):
         raise ValueError("it holds no entries")
-    for name, kind in (("config", dict), ("networks", dict), ("sittings", list), ("skipped", dict)):
+    kinds = {"config": dict, "networks": dict, "sittings": list, "skipped": dict}
+    for name, kind in {**kinds, "data_notes": list}.items():
         if not isinstance(content.get(name, kind()), kind):
             raise ValueError(f"{name} is of another form")
     if "config" not in content:

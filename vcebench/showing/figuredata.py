@@ -35,7 +35,7 @@ def label_of(folder: RunFolder) -> str:
 
 def tries_of(folder: RunFolder) -> Tries:
     """The tries of a run. Raises `UserError` if there is no finished image."""
-    rows = folder.rows()
+    rows = [row for row in folder.rows() if not row.already_target]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
     return Tries(
