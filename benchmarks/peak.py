@@ -22,7 +22,6 @@ from benchmarks.overhead import silent
 from benchmarks.reference import Reference
 from benchmarks.setting import Scale, setting
 from vcebench.running.cost import peak_memory
-from vcebench.running.memory import keep_freed_memory
 from vcebench.running.runner import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,8 +29,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main(who: str, images: int, tau: int, batch_size: int, dataset: str) -> None:
     """Explain some images and print the peak of this process's resident memory in MiB."""
-    if who == "ours":
-        keep_freed_memory()  # as the command does
     torch.set_num_threads(1)
     scale = replace(Scale(), dataset=dataset, batch_size=batch_size)
     given = setting(scale, images, tau=tau, rungs=(8.0,))

@@ -23,7 +23,7 @@ from benchmarks import against, evaluating, floor, overhead, peak, tiers
 from benchmarks.figures import Figure, table
 from benchmarks.machine import Machine, describe
 from benchmarks.setting import QUICK, Scale
-from vcebench.running.memory import keep_freed_memory
+from vcebench.models.memory import keep_freed_memory
 
 PARTS: dict[str, Callable[[Scale, Machine], list[Figure]]] = {
     "floor": floor.figures,

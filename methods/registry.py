@@ -19,11 +19,15 @@ from vcebench.methods.dime import (
     DiMENaive,
     DiMEUnconditional,
 )
+from vcebench.methods.dvce import DVCE, DVCEConeProjection, DVCENoCone
 from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
 from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
 from vcebench.methods.pgd import PGD
+from vcebench.methods.svce import SVCE
 
 _DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
+_DVCE = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
+_SVCE = "Boreiko et al., Sparse Visual Counterfactual Explanations in Image Space, GCPR 2022"
 _FASTDIME = (
     "Weng et al., Fast Diffusion-Based Counterfactuals for Shortcut Removal and Generation, "
     "ECCV 2024"
@@ -138,6 +142,37 @@ METHODS: dict[str, Entry] = {
         "MaskDiME without masks, s = 1", "Table 4", masking="none", guidance_scale=1.0
     ),
     "no-mask-s8": _WITHOUT_MASKS,
+    "dvce": Entry(
+        DVCE,
+        "unit gradients through the prior; a robust classifier's, on a cone around the explained's",
+        f"{_DVCE}, as released",
+        "τ, and 3τ backward passes",
+    ),
+    "dvce-no-cone": Entry(
+        DVCENoCone,
+        "DVCE guided by the explained classifier alone",
+        f"{_DVCE}, as released without a cone",
+        "τ, and 2τ backward passes",
+    ),
+    "dvce-cone-projection": Entry(
+        DVCEConeProjection,
+        "DVCE that keeps a robust gradient inside the cone as it is",
+        f"{_DVCE}; what the cone's projection says, where the release takes its axis",
+        "τ, and 3τ backward passes",
+    ),
+    "dvce-distance-direct": Entry(
+        DVCE,
+        "DVCE with the distance gradient at the estimate, not through the prior",
+        f"{_DVCE}, default of the released program",
+        "τ, and 2τ backward passes",
+        {"distance_through_prior": False},
+    ),
+    "svce": Entry(
+        SVCE,
+        "Frank-Wolfe steps in an l1.5 ball: explains a robust classifier, attacks any other",
+        f"{_SVCE}, as released with DVCE",
+        "0",
+    ),
     "pgd": Entry(
         PGD,
         "adversarial attack in pixel space, without a prior: a baseline that explains nothing",

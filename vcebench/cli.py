@@ -21,6 +21,7 @@ from vcebench.commands import (
     data,
     figures,
     listing,
+    outside,
     profile,
     report,
     run,
@@ -31,7 +32,7 @@ from vcebench.commands import (
     weights,
 )
 from vcebench.errors import StoppedError, UserError, one_line
-from vcebench.running.memory import keep_freed_memory
+from vcebench.models.memory import keep_freed_memory
 from vcebench.version import __version__
 
 USAGE = 2
@@ -69,6 +70,8 @@ app.command()(run.evaluate)
 app.command()(scale.merge)
 app.command(context_settings={"ignore_unknown_options": True})(scale.submit)
 app.command("list")(listing.list_)
+app.command("import")(outside.import_)
+app.command("export")(outside.export)
 app.command()(data.train)
 app.command()(data.show)
 app.command()(check.check)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,9 @@ class Descent:
         v: what moves, with shape (B, …).
         images: those of the last pass, in [-1, 1] with shape (B, C, H, W).
         step: number of the pass, 0 for the first.
+        losses: of those images, with shape (B,).
         nfe, backward: evaluations of the prior and backward passes through it so far, (B,).
+        memory: what a method keeps from one pass to the next.
     """
 
     prior: Prior | None
@@ -39,6 +42,8 @@ class Descent:
     step: int = 0
     v: Tensor = field(init=False)
     images: Tensor = field(init=False)
+    losses: Tensor = field(init=False)
+    memory: Any = None
     nfe: Tensor = field(init=False)
     backward: Tensor = field(init=False)
 
@@ -114,7 +119,7 @@ def descend(method: Descending, state: Descent, trace: Trace | None = None) -> E
             at = state.v.detach().requires_grad_()
             images = method.generate(state, at)
             loss = method.loss(state, images)
-            state.images = images.detach()
+            state.images, state.losses = images.detach(), loss.detach()
             if trace is not None:
                 left = method.passes - 1 - state.step
                 trace.record(state.step, left, state.v, state.images, None, None)

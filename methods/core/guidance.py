@@ -20,6 +20,10 @@ from vcebench.methods.core.errors import MethodError
 Features = Callable[[Tensor], Tensor]
 
 
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
 class TargetClassifier(Protocol):
     """What guidance asks of a classifier; images have shape (B, C, H, W), in [-1, 1]."""
 
@@ -64,6 +68,8 @@ class Guidance:
         class_unit: calibrated factor inside L_class; probabilities never see it.
         perceptual_unit: calibrated factor inside L_perc.
         use_logits: L_class is minus the margin, as released; else minus its log-sigmoid.
+        robust: an adversarially trained classifier of the same question, for methods that need one;
+            it guides and never judges.
     """
 
     classifier: TargetClassifier
@@ -75,6 +81,7 @@ class Guidance:
     class_unit: float = 1.0
     perceptual_unit: float = 1.0
     use_logits: bool = True
+    robust: TargetClassifier | None = None
 
     def __post_init__(self) -> None:
         if self.perceptual is None and self.lambda_perceptual != 0:
@@ -120,6 +127,26 @@ class BoundGuidance:
         with torch.enable_grad():
             at = x_t.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.class_loss(at).sum(), at)
+        return gradient
+
+    def log_prob_gradient(
+        self, x_t: Tensor, classifier: TargetClassifier, look: Features = _same
+    ) -> Tensor:
+        """∇ of log p(target) at x_t, averaged over what the classifier is shown of each image.
+
+        Neither weights nor units enter.
+
+        Args:
+            classifier: the explained or the robust one.
+            look: images to what is shown, (n·B, C, H', W'): all images' first views, then their
+                second, …; the images themselves unless given.
+        """
+        with torch.enable_grad():
+            at = x_t.detach().requires_grad_()
+            shown = look(at)
+            views = len(shown) // len(at)
+            log_prob = classifier.log_prob(shown, self.target.repeat(views)).float()
+            (gradient,) = torch.autograd.grad(log_prob.sum() / views, at)
         return gradient
 
     def perceptual_gradient(self, x_t: Tensor) -> Tensor:

@@ -19,14 +19,22 @@ from torch import Tensor
 class Noise(Protocol):
     """Source of standard normal tensors for one batch."""
 
-    def draw(self, purpose: str, step: int, inner_step: int = 0, pass_index: int = 0) -> Tensor:
+    def draw(
+        self,
+        purpose: str,
+        step: int,
+        inner_step: int = 0,
+        pass_index: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> Tensor:
         """Standard normal noise with shape (B, C, H, W).
 
         Args:
-            purpose: what it is for: "start", "posterior", "outside" or "inner".
+            purpose: what it is for: "start", "posterior", "outside", "inner" or "views".
             step: loop step, 0 for the first.
             inner_step: step of a nested chain.
             pass_index: 0, or 1 in the second pass of a two-pass method.
+            shape: of an image's noise, where it is not the image's; no part of the key.
         """
         ...
 
@@ -49,9 +57,16 @@ class KeyedNoise:
     shape: tuple[int, int, int]
     device: torch.device | str = "cpu"
 
-    def draw(self, purpose: str, step: int, inner_step: int = 0, pass_index: int = 0) -> Tensor:
+    def draw(
+        self,
+        purpose: str,
+        step: int,
+        inner_step: int = 0,
+        pass_index: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> Tensor:
         """See `Noise.draw`."""
-        buffer = np.empty((len(self.image_ids), *self.shape), dtype=np.float32)
+        buffer = np.empty((len(self.image_ids), *(shape or self.shape)), dtype=np.float32)
         for row, image_id in zip(buffer, self.image_ids, strict=True):
             # repr of the tuple separates the fields, so ("a", "bc") and ("ab", "c") differ.
             key = repr((self.seed, self.dataset, image_id, purpose, step, inner_step, pass_index))

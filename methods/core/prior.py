@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
@@ -23,13 +23,19 @@ class Posterior:
         mean: posterior mean.
         variance: posterior variance.
         log_variance: its logarithm.
-        x0: the clean image x̂0 estimated from z_i, clipped to [-1, 1].
+        x0: the clean image x̂0 estimated from z_i, clipped to [-1, 1] unless told otherwise.
+        noise: the noise ε̂ that the network sees in z_i.
     """
 
     mean: Tensor
     variance: Tensor
     log_variance: Tensor
     x0: Tensor
+    noise: Tensor
+
+    def detached(self) -> Posterior:
+        """The same numbers without their graph."""
+        return Posterior(*(getattr(self, field.name).detach() for field in fields(self)))
 
     def sample(self, noise: Tensor) -> Tensor:
         """mean + σ·noise."""
@@ -151,4 +157,4 @@ class Prior(nn.Module):
             float(schedule.posterior_mean_coef1[i]) * x0
             + float(schedule.posterior_mean_coef2[i]) * z
         )
-        return Posterior(mean, torch.exp(log_variance), log_variance, x0)
+        return Posterior(mean, torch.exp(log_variance), log_variance, x0, noise)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,7 +41,8 @@ class State:
     """Where the loop stands.
 
     `stopped`, with shape (B,), marks images whose guidance has ended; `region`, boolean with shape
-    (B, 1, H, W), is where the images may change, None if everywhere.
+    (B, 1, H, W), is where the images may change, None if everywhere; `posterior` is this step's;
+    `nfe` and `backward`, (B,), count evaluations of the prior and backward passes through it.
     """
 
     prior: Prior
@@ -52,7 +53,9 @@ class State:
     x_t: Tensor
     nfe: Tensor
     stopped: Tensor
+    backward: Tensor
     region: Tensor | None = None
+    posterior: Posterior = field(init=False)
     step: int = 0
     i: int = 0
     mask_z: Tensor | None = None
@@ -72,6 +75,20 @@ class State:
         """Noise of this step."""
         return self.noise.draw(purpose, self.step, inner_step, self.pass_index)
 
+    def pull_back(self, gradient: Tensor) -> Tensor:
+        """A gradient with respect to x_t turned into one with respect to z, through the prior.
+
+        For methods that differentiate `through_prior`, while their `gradient` runs.
+        """
+        self.backward += 1
+        (pulled,) = torch.autograd.grad(self.x_t, self.z, gradient, retain_graph=True)
+        return pulled
+
+    def settle(self) -> None:
+        """Forget the graph of this step's evaluation."""
+        self.z, self.x_t = self.z.detach(), self.x_t.detach()
+        self.posterior = self.posterior.detached()
+
     def noised_input(self, i: int) -> Tensor:
         """The input noised to index i with this step's noise; at index -1, the input itself."""
         if i < 0:
@@ -81,7 +98,16 @@ class State:
 
 @dataclass(frozen=True)
 class Guided(Method):
-    """A method that is a guided reverse process: τ, and the choices of the loop."""
+    """A method that is a guided reverse process: τ, and the choices of the loop.
+
+    Attributes:
+        through_prior: the graph of a step's evaluation is kept until its gradient is known, so that
+            gradients can go back through the prior (`State.pull_back`).
+        clip_estimate: x̂0 is clipped to [-1, 1].
+    """
+
+    through_prior: ClassVar[bool] = False
+    clip_estimate: ClassVar[bool] = True
 
     tau: int = setting(
         60, "steps of the reverse loop; the input is noised to about this index", low=1
@@ -177,13 +203,17 @@ def reverse(
     method.check(prior, tuple(x.shape[1:]))
     nfe = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     stopped = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    state = State(given(prior), guidance, noise, pass_index, x, x, nfe, stopped, region)
+    backward = nfe.clone()
+    state = State(given(prior), guidance, noise, pass_index, x, x, nfe, stopped, backward, region)
     state.z = method.begin(state)
     for state.step, state.i in enumerate(reversed(range(method.tau))):
-        posterior = state.prior.posterior(state.z, state.i)
+        state.posterior = _evaluate(method, state)
         state.nfe += 1
-        state.x_t = method.estimate(state, posterior)
+        state.x_t = method.estimate(state, state.posterior)
         gradient = method.gradient(state)
+        if method.through_prior:
+            state.settle()
+        posterior = state.posterior
         mask_z, mask_x = method.masks(state, posterior, gradient)
         state.mask_z, state.mask_x = _within(region, mask_z), _within(region, mask_x)
         if trace is not None:
@@ -194,7 +224,18 @@ def reverse(
         )
         state.x_t = method.advance(state, posterior)
     x_cf = blend(region, method.finish(state), x)
-    return Explanation(x_cf, state.nfe, state.mask_z, state.mask_x)
+    return Explanation(x_cf, state.nfe, state.mask_z, state.mask_x, state.backward)
+
+
+def _evaluate(method: Guided, state: State) -> Posterior:
+    """This step's posterior; with the graph back to z where gradients go through the prior."""
+    if not method.through_prior:
+        return state.prior.posterior(state.z, state.i, clip=method.clip_estimate)
+    with torch.enable_grad():
+        state.z = state.z.detach().requires_grad_()
+        # Kept, not computed again: one graph is the peak either way, and several gradients use it.
+        output = state.prior.evaluate(state.z, state.i)
+        return state.prior.from_output(state.z, state.i, output, method.clip_estimate)
 
 
 def chain(

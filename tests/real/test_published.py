@@ -16,6 +16,8 @@ IMAGE_NETWORKS = {
     "celebahq-classifier": (1, 3),
     "bdd-classifier": (1, 4),
     "imagenet-classifier": (1, 1000),
+    "imagenet-robust": (1, 1000),
+    "imagenet-robust-l2": (1, 1000),
     "celeba-oracle": (1, 40),
     "celebahq-oracle": (1, 40),
     "vggface2": (1, 2048),

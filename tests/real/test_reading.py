@@ -60,6 +60,16 @@ def test_module_prefix_is_taken_off(tmp_path, vgg):
     assert read_state(written(tmp_path, prefixed), VGG).keys() == vgg.keys()
 
 
+def test_a_network_inside_of_an_attacker_is_taken_out(tmp_path, published_state):
+    card = CARDS["imagenet-robust-l2"]
+    state = {k: v[:1].expand(v.shape) if v.ndim else v for k, v in published_state(card.id).items()}
+    wrapped = {f"module.model.{key}": value for key, value in state.items()}
+    wrapped["module.normalizer.new_mean"] = torch.zeros(3, 1, 1)
+    wrapped["module.attacker.model.fc.bias"] = torch.zeros(1000)
+    path = written(tmp_path, {"epoch": 90, "model": wrapped})
+    assert read_state(path, card).keys() == state.keys()
+
+
 def test_groups_become_the_first_part_of_the_key(tmp_path, published_state):
     card = CARDS["celeba-classifier"]
     state = published_state(card.id)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vcebench.commands.options import counting
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="run folders, in the order to show them")],
@@ -26,16 +28,8 @@ def report(
 
       vcebench report RUN_A RUN_B --output my-report
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from vcebench.showing.report.build import build_report
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("images", total=None)
-
-        def shown(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        page = build_report(runs, output, limit, shown)
+    with counting("images") as progress:
+        page = build_report(runs, output, limit, progress)
     typer.echo(str(page))

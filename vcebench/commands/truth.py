@@ -75,10 +75,11 @@ def truth(
         for path in write_pictures(dataset, stored_runs(runs)[0], rows, pictures, limit):
             say(f"written: {path}")
     shape = check_format(form.value)
+    shown = [*rows, *study.from_outside(dataset, stored_runs(runs)[0])]
     if shape in ("csv", "json"):
-        typer.echo(Table([vars(row) for row in rows], COLUMNS).render(shape))
+        typer.echo(Table([vars(row) for row in shown], COLUMNS).render(shape))
     else:
-        typer.echo(Table(table(rows)).render(shape))
+        typer.echo(Table(table(shown)).render(shape))
         typer.echo("\nSpearman's ρ, 1 where both call the same methods better:\n")
         typer.echo(Table(agreement_table(rows)).render(shape))
     if failed:

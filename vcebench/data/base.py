@@ -75,6 +75,10 @@ class ImageSet(Protocol):
 
     def __getitem__(self, index: int) -> Example: ...
 
+    def id(self, index: int) -> str:
+        """The id of an example, without its image."""
+        ...
+
 
 @runtime_checkable
 class HasAttributes(Protocol):

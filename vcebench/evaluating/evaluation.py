@@ -15,7 +15,8 @@ from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import UserError
 from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
-from vcebench.folders.rows import Row
+from vcebench.evaluating.foreign import remarks
+from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import scratch_folder
 from vcebench.metrics import frechet
@@ -38,8 +39,8 @@ class Evaluation:
             not counted by any metric.
         already_target: further images that are predicted as the class asked for; nothing was
             tried with them, and no metric counts them.
-        float_fr: flip rate before quantisation, in percent; None without images.
-        seconds_per_image: mean share of the wall time; None without images.
+        float_fr: flip rate before quantisation, in percent; None without images, or not known.
+        seconds_per_image: mean share of the wall time; None without images, or not known.
         memory_of: what `peak_memory` counted.
         protocol: name and version of the definitions.
         notes: what a reader should know beside the numbers.
@@ -89,17 +90,11 @@ def evaluate(
         with scratch_folder() as scratch:
             values, context = _measure(folder, finite, bundle, scratch, threads)
         notes, per_image = context.notes, context.columns
-    notes += _smaller_batches(rows, manifest["config"]["batch_size"])
+    notes += _smaller_batches(rows, folder.config().batch_size)
     notes += [str(note) for note in manifest.get("data_notes", [])] + _wrong_order(stored)
-    memory, memory_of = _peak_memory(manifest)
-    nobody = np.zeros(len(rows), dtype=bool)
-    values["nfe"] = summarise("nfe", [row.nfe for row in rows], nobody, nobody)
-    values["time"] = measured("time", sum(row.seconds for row in rows), n=len(rows))
-    values["peak_memory"] = (
-        missing("peak_memory", "not recorded")
-        if memory is None
-        else measured("peak_memory", memory, n=len(rows))
-    )
+    seconds = _known([row.seconds for row in rows])
+    costs, memory_of = _costs(rows, seconds, manifest)
+    values |= costs
     return Evaluation(
         values={
             id: values.get(id) or missing(id, "no image with a finite counterfactual")
@@ -108,8 +103,8 @@ def evaluate(
         images=len(rows),
         non_finite=len(rows) - len(finite),
         already_target=len(stored) - len(rows),
-        float_fr=100 * float(np.mean([r.flipped_float for r in finite])) if finite else None,
-        seconds_per_image=float(np.mean([row.seconds for row in rows])) if rows else None,
+        float_fr=_mean(_known([row.flipped_float for row in finite]), 100),
+        seconds_per_image=_mean(seconds),
         memory_of=memory_of,
         protocol=manifest["protocol"],
         notes=tuple(notes),
@@ -137,12 +132,14 @@ def _measure(
         data_root=Path(root) if root else None,
         planted=planted,
     )
-    changed = int((flipped != np.array([row.flipped for row in rows])).sum())
+    judged = [row.flipped for row in rows]
+    changed = sum(b is not None and a != b for a, b in zip(flipped, judged, strict=True))
     if changed:
         context.notes.append(
             f"{changed} of {len(rows)} images are judged otherwise than when they were made; "
             "the figures are those of now"
         )
+    context.notes += remarks(folder.manifest(), rows, flipped)
     values: dict[str, MetricValue] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -155,10 +152,40 @@ def _measure(
     return values, context
 
 
+def _known(values: Sequence[float | None]) -> list[float] | None:
+    """All of the values, or None if one of them is not known."""
+    found = [value for value in values if value is not None]
+    return found if len(found) == len(values) else None
+
+
+def _mean(values: Sequence[float] | None, scale: float = 1.0) -> float | None:
+    return scale * float(np.mean(values)) if values else None
+
+
+def _costs(
+    rows: Sequence[Row], seconds: Sequence[float] | None, manifest: dict[str, Any]
+) -> tuple[dict[str, MetricValue], str]:
+    """What the run cost, as far as it is known, and what peak memory counted."""
+    memory, memory_of = _peak_memory(manifest)
+    evaluations = _known([row.nfe for row in rows])
+    nobody = np.zeros(len(rows), dtype=bool)
+    costs = {id: missing(id, NOT_KNOWN) for id in ("nfe", "time")}
+    costs["peak_memory"] = missing("peak_memory", "not recorded")
+    if evaluations is not None:
+        costs["nfe"] = summarise("nfe", evaluations, nobody, nobody)
+    if seconds is not None:
+        costs["time"] = measured("time", sum(seconds), n=len(rows))
+    if memory is not None:
+        costs["peak_memory"] = measured("peak_memory", memory, n=len(rows))
+    return costs, memory_of
+
+
 def _planted(config: RunConfig) -> HasCue | None:
     """The images of a run, if its task has a planted cue."""
     if config.dataset not in DATASETS or not dataset_entry(config.dataset).embedded:
         return None
+    if config.origin is not None and config.origin.images is None:
+        return None  # imported, and not found to be images of the set
     images = open_dataset(config.dataset, config.task, config.split)
     return images if isinstance(images, HasCue) and images.cue is not None else None
 
@@ -182,7 +209,7 @@ def _wrong_order(rows: Sequence[Row]) -> list[str]:
     """
     labelled = [row for row in rows if row.label >= 0]
     classes = len({row.label for row in labelled} | {row.prediction for row in labelled})
-    agreed = sum(row.correct for row in labelled)
+    agreed = sum(bool(row.correct) for row in labelled)
     if len(labelled) < _ENOUGH or agreed * classes * 2 >= len(labelled):
         return []
     return [

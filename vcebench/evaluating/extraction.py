@@ -7,7 +7,7 @@ on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,10 +26,12 @@ from vcebench.folders.scratch import mapped_array
 from vcebench.metrics import causal, cout, cues, distances
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import remembered
+from vcebench.models.memory import give_back_memory, keep_freed_memory
 
 CHUNK = 64
 
 Array = npt.NDArray[Any]
+Found = tuple[int, dict[str, Array]]
 
 
 @dataclass
@@ -83,19 +85,29 @@ def extract(
     starts = range(0, len(rows), CHUNK)
     collector = _Collector(len(rows), scratch)
 
-    def work(start: int) -> tuple[int, dict[str, Array]]:
+    def work(start: int) -> Found:
         pair = _read(folder, rows[start : start + CHUNK], device)
         return start, _look(folder, pair, bundle) | _along_causes(pair, planted)
 
     try:
         if on_cpu:
+            keep_freed_memory()
             torch.set_num_threads(1)
-        with ThreadPoolExecutor(slots, "vcebench") as pool:
-            for start, found in pool.map(work, starts):
-                collector.put(start, found)
+        for start, found in _in_threads(work, starts, slots):
+            collector.put(start, found)
     finally:
         torch.set_num_threads(before)
+        give_back_memory()
     return collector.result()
+
+
+def _in_threads(work: Callable[[int], Found], starts: Sequence[int], slots: int) -> Iterator[Found]:
+    """Results in order. A single thread is the calling one, which always keeps freed memory."""
+    if slots == 1:
+        yield from map(work, starts)
+        return
+    with ThreadPoolExecutor(slots, "vcebench") as pool:
+        yield from pool.map(work, starts)
 
 
 def _read(folder: RunFolder, rows: Sequence[Row], device: torch.device) -> _Pair:
@@ -135,7 +147,10 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
     if (folder.path / "truths").is_dir():
-        found |= _against_truth(pair, folder.images("truths", pair.rows))
+        exact = pair.originals
+        if (folder.path / "originals").is_dir():
+            exact = folder.images("originals", pair.rows)
+        found |= _against_truth(pair, exact, folder.images("truths", pair.rows))
     return {name: _numpy(value) for name, value in found.items()}
 
 
@@ -177,8 +192,9 @@ def _cout(pair: _Pair, bundle: Bundle) -> Array:
     return cout.cout(pair.originals, pair.counterfactuals, source, target, probabilities).scores
 
 
-def _against_truth(pair: _Pair, truths: Tensor) -> dict[str, Array]:
-    region = causal.true_region(pair.originals, truths)
+def _against_truth(pair: _Pair, exact: Tensor, truths: Tensor) -> dict[str, Array]:
+    """`exact` are the inputs before a foreign program's JPEG, whose traces are no true region."""
+    region = causal.true_region(exact, truths)
     edit = (pair.originals, pair.counterfactuals)
     return {
         "gt_iou": causal.gt_iou(*edit, region),

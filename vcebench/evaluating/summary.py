@@ -9,6 +9,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from vcebench.evaluating.evaluation import Evaluation
 from vcebench.folders.images import write_atomic
+from vcebench.folders.rows import NOT_KNOWN
 from vcebench.folders.runfolder import PER_IMAGE, RunFolder
 from vcebench.folders.store import writing
 from vcebench.formats import Format, Table, dump, number
@@ -52,13 +53,19 @@ def headline(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "seed": config.seed,
     }
     for id in HEADLINE:
-        row[_title(id)] = values[id].value
-    row["s/image"] = evaluation.seconds_per_image
-    row["peak MiB"] = values["peak_memory"].value
+        row[_title(id)] = _known(values[id])
+    seconds = evaluation.seconds_per_image
+    row["s/image"] = NOT_KNOWN if seconds is None else seconds
+    row["peak MiB"] = _known(values["peak_memory"])
     row["n"] = evaluation.images
     if evaluation.already_target:
         row["already target"] = evaluation.already_target
     return row
+
+
+def _known(value: MetricValue) -> float | str | None:
+    """A metric's value; that it is not known where nobody can tell."""
+    return NOT_KNOWN if value.reason == NOT_KNOWN else value.value
 
 
 def metric_table(evaluation: Evaluation) -> Table:
@@ -167,7 +174,8 @@ def remarks(evaluation: Evaluation) -> list[str]:
             f"{evaluation.non_finite} of {evaluation.images} images came out with NaN or infinity "
             "and are counted by no metric"
         )
-    lines.append(f"peak memory: {evaluation.memory_of}")
+    if evaluation.memory_of:
+        lines.append(f"peak memory: {evaluation.memory_of}")
     return lines + [f"note: {note}" for note in evaluation.notes]
 
 

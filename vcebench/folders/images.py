@@ -36,9 +36,11 @@ class Codec:
     """How counterfactuals become files.
 
     name: "png", or "jpeg" as the authors' scripts save (quality 75, levels truncated).
+    level: how hard PNG files are compressed, 1 … 9; the pixels are the same.
     """
 
     name: ImageFormat = "png"
+    level: int = 6
 
     @property
     def suffix(self) -> str:
@@ -56,7 +58,7 @@ class Codec:
         if self.name == "jpeg":
             picture.save(buffer, "JPEG")  # Pillow's default quality is 75
         else:
-            picture.save(buffer, "PNG", compress_level=6)
+            picture.save(buffer, "PNG", compress_level=self.level)
         return buffer.getvalue()
 
     def stored(self, image: Tensor) -> Tensor:

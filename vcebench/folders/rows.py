@@ -10,10 +10,16 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 Status = Literal["ok", "non-finite", "already-target"]
 
+NOT_KNOWN = "not known"
+"""How readers print what a row has None for."""
+
 
 @dataclass(frozen=True)
 class Row:
     """The result for one image; probabilities and margins use the classifier's unscaled logits.
+
+    A run of ours knows everything; what was imported, or made by a callable from outside, has None
+    where nothing is known.
 
     Attributes:
         id, index: stable name, and position in the split.
@@ -28,7 +34,7 @@ class Row:
         flipped: the stored counterfactual is classified as the target (target against source).
         flipped_float: the same before quantisation.
         top1: the target wins among all classes on the stored counterfactual.
-        lambda_class: λ_c of the last try; NaN if nothing was tried.
+        lambda_class: λ_c of the last try; None if nothing was tried.
         tries: number of tries.
         nfe: evaluations of the prior, all tries together.
         seconds: share of the run's wall time, all tries together.
@@ -40,32 +46,37 @@ class Row:
         input_sha256: digest of the input's uint8 pixels, its shape and its label.
         files_sha256: kind of file ("inputs", "counterfactuals", …) → digest of the stored file.
 
-    The last three are None in runs made before there were such columns.
+        prediction_foreign, flipped_foreign: what the program that made an imported image said of
+            it, judging what it had in memory; the others are judged on the stored files.
+
+    The columns from `backward` on are None in runs made before there were such columns.
     """
 
     id: str
     index: int
     status: str
     label: int
-    prediction: int
+    prediction: int | None
     source: int
     target: int
-    correct: bool
-    flipped: bool
-    flipped_float: bool
-    top1: bool
-    lambda_class: float
-    tries: int
-    nfe: int
-    seconds: float
-    margin_input: float
-    margin: float
-    target_probability_input: float
-    target_probability: float
+    correct: bool | None
+    flipped: bool | None
+    flipped_float: bool | None
+    top1: bool | None
+    lambda_class: float | None
+    tries: int | None
+    nfe: int | None
+    seconds: float | None
+    margin_input: float | None
+    margin: float | None
+    target_probability_input: float | None
+    target_probability: float | None
     batch_size: int | None = None
     backward: int | None = None
     input_sha256: str | None = None
     files_sha256: dict[str, str] | None = None
+    prediction_foreign: int | None = None
+    flipped_foreign: bool | None = None
 
     @property
     def finite(self) -> bool:
@@ -84,6 +95,8 @@ _ARROW = {
     float: pa.float64(),
     bool: pa.bool_(),
     int | None: pa.int64(),
+    float | None: pa.float64(),
+    bool | None: pa.bool_(),
     str | None: pa.string(),
     dict[str, str] | None: pa.map_(pa.string(), pa.string()),
 }

@@ -1,6 +1,7 @@
 """A run folder as its readers see it.
 
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · truths/ID.png ·
+originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
 per-image.parquet
 """
@@ -99,7 +100,7 @@ class RunFolder:
 
     def images(self, kind: str, rows: Sequence[Row]) -> Tensor:
         """Stored images of some rows, uint8 with shape (n, 3, H, W)."""
-        suffix = ".png" if kind == "truths" else self.codec().suffix
+        suffix = ".png" if kind in ("truths", "originals") else self.codec().suffix
         paths = [self.path / kind / f"{row.id}{suffix}" for row in rows]
         return torch.stack([_read(path) for path in paths])
 
@@ -109,7 +110,8 @@ class RunFolder:
         names = [f"inputs/{row.id}{suffix}"]
         if row.finite:
             names.append(f"counterfactuals/{row.id}{suffix}")
-        others = (f"masks/{row.id}.png", f"truths/{row.id}.png", f"trace/{row.id}.safetensors")
+        pictures = [f"{kind}/{row.id}.png" for kind in ("masks", "truths", "originals")]
+        others = (*pictures, f"trace/{row.id}.safetensors")
         return names + [name for name in others if (self.path / name).exists()]
 
     def masks(self, image_id: str) -> tuple[Tensor, Tensor] | None:

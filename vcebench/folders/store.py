@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -136,6 +137,24 @@ def writing(path: Path) -> Iterator[None]:
         else:
             text = f"{path} cannot be written ({error.strerror}); give another --output"
         raise UserError(text) from error
+
+
+@contextmanager
+def drafted(output: Path) -> Iterator[Path]:
+    """A folder that takes its name when it is complete; on an error nothing is left of it.
+
+    Raises UserError if there is something of that name, or it cannot be written.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists; remove it, or give another --output")
+    draft = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    with writing(output):
+        try:
+            draft.mkdir(parents=True)
+            yield draft
+            draft.rename(output)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _lock(path: Path) -> IO[str]:

@@ -157,7 +157,7 @@ def side_of(rows: Sequence[Row], found: Extracted, bundle: Bundle, labels: Label
         if id in METRICS
     }
     values["fr"] = flipped.astype(np.float64)
-    values["nfe"] = np.array([row.nfe for row in rows], dtype=np.float64)
+    values["nfe"] = np.array([row.nfe for row in rows], dtype=np.float64)  # NaN: not known
     for role in ("semantic", "representation"):
         if role in found.pairs:
             values["s3"] = similarity.s3(*found.pairs[role])

@@ -131,9 +131,16 @@ class _TimedMethod(Method):
 class _TimedNoise(KeyedNoise):
     clock: Clock = field(kw_only=True)
 
-    def draw(self, purpose: str, step: int, inner_step: int = 0, pass_index: int = 0) -> Tensor:
+    def draw(
+        self,
+        purpose: str,
+        step: int,
+        inner_step: int = 0,
+        pass_index: int = 0,
+        shape: tuple[int, ...] | None = None,
+    ) -> Tensor:
         with self.clock.phase("noise"):
-            return super().draw(purpose, step, inner_step, pass_index)
+            return super().draw(purpose, step, inner_step, pass_index, shape)
 
 
 @dataclass(frozen=True)
@@ -217,8 +224,8 @@ def profile(
         method=config.method,
         tau=int(config.settings.get("tau") or 0),
         images=len(rows),
-        tries=sum(row.tries for row in rows),
-        nfe=sum(row.nfe for row in rows) / len(rows),
+        tries=sum(row.tries or 0 for row in rows),
+        nfe=sum(row.nfe or 0 for row in rows) / len(rows),
         seconds=seconds,
         phases={name: clock.seconds.get(name, 0.0) for name in PHASES},
         memory_mib=memory,

@@ -157,6 +157,22 @@ def gather(
     )
 
 
+def from_outside(dataset: str, stored: Sequence[StoredRun]) -> list[Measurement]:
+    """Figures of runs whose images were made elsewhere, for the table alone.
+
+    They enter neither the file of a data set nor the rank correlations.
+    """
+    tasks = tasks_of(dataset)
+    return [
+        figure
+        for run in stored
+        if run.config.origin is not None and not run.others
+        if (run.config.dataset, run.config.task) in {(dataset, task) for task in tasks}
+        for figure in run.figures
+        if figure.metric in METRICS
+    ]
+
+
 def _measures(row: Measurement, wanted: Planned) -> bool:
     """Whether a figure is one of a planned run, on at least as many images."""
     return _belongs(row, wanted) and row.images >= wanted.limit

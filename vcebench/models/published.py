@@ -90,7 +90,10 @@ _PLANS: dict[str, _Plan] = {
     "celeba-classifier": _Plan(lambda: DenseNetClassifier(40)),
     "celebahq-classifier": _Plan(lambda: DenseNetClassifier(3)),
     "bdd-classifier": _Plan(lambda: DenseNetClassifier(4)),
-    "imagenet-classifier": _Plan(lambda: Normalised(resnet50(weights=None)), _wrapped),
+    **{
+        id: _Plan(lambda: Normalised(resnet50(weights=None)), _wrapped)
+        for id in ("imagenet-classifier", "imagenet-robust", "imagenet-robust-l2")
+    },
     "celeba-oracle": _Plan(CelebaOracle, rename=from_caffe_key),
     "celebahq-oracle": _Plan(CelebaHQOracle, rename=from_caffe_key),
     "vggface2": _Plan(VGGFace2, _wrapped),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,44 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 class Files:
     """Which shipped file plays which role; {task} stands for the task's name.
 
-    identity is None where the data set has no identities.
+    Attributes:
+        classifier: of most tasks.
+        other: task → its classifier, where that is another file.
+        identity: None where the data set has no identities.
     """
 
     classifier: str
     oracle: str
+    other: Mapping[str, str] = field(default_factory=dict)
     identity: str | None = None
     prior: str = "prior"
     perceptual: str = "perceptual"
     representation: str = "representation"
 
+    def explained(self, task: str) -> str:
+        """The classifier that a task explains."""
+        return self.other.get(task, self.classifier.format(task=task))
+
 
 FILES: dict[str, Files] = {
     # One network serves as representation and as oracle: it shares neither seed nor architecture
     # with the classifier.
-    "digits": Files(classifier="classifier", oracle="representation"),
-    "synthfaces": Files(classifier="classifier-{task}", oracle="oracle", identity="identity"),
-    "synthroads": Files(classifier="classifier", oracle="oracle"),
+    "digits": Files(
+        classifier="classifier",
+        oracle="representation",
+        other={"3-8-plain": "classifier-plain", "3-8-robust": "robust"},
+    ),
+    "synthfaces": Files(
+        classifier="classifier-{task}",
+        oracle="oracle",
+        other={"smile-robust": "robust"},
+        identity="identity",
+    ),
+    "synthroads": Files(
+        classifier="classifier",
+        oracle="oracle",
+        other={"forward-slowdown-plain": "classifier-plain"},
+    ),
 }
 
 IGNORANT: dict[tuple[str, str], tuple[str, ...]] = {("synthfaces", "smile"): ("random", "permuted")}
@@ -80,7 +102,7 @@ def load_shipped_bundle(
     root = folder or ASSETS / dataset
     names = {
         "prior": files.prior,
-        "classifier": files.classifier.format(task=task.name)
+        "classifier": files.explained(task.name)
         + ("" if classifier == "task" else f"-{classifier}"),
         "perceptual": files.perceptual,
         "representation": files.representation,

@@ -2,7 +2,8 @@
 
 All take float32 images in [-1, 1] with shape (B, 3, H, W). They down-sample by averaging only:
 a strided or max-pooled classifier has a checkerboard in its input gradient, and a counterfactual
-guided by such a gradient is an adversarial pattern, not a picture (Odena et al., 2016).
+guided by such a gradient is an adversarial pattern, not a picture (Odena et al., 2016). One strided
+classifier is among them to show just that.
 """
 
 from __future__ import annotations
@@ -48,6 +49,37 @@ class SmoothClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits with shape (B, outputs)."""
         out: Tensor = self.head(self.features(x))
+        return out
+
+
+class StridedClassifier(nn.Module):
+    """Ordinary convolutional classifier: strides and ReLU, so that nothing smooths its gradient.
+
+    Each stage is a 3x3 convolution with stride two and another one, each with group norm and ReLU;
+    the logits are read from the last stage's map, averaged down to a grid.
+
+    Args:
+        outputs: number of logits.
+        widths: channels of each stage.
+        grid: side of that grid, see `SmoothClassifier`.
+    """
+
+    def __init__(self, outputs: int, widths: tuple[int, ...] = (24, 48, 64), grid: int = 1) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        channels = 3
+        for width in widths:
+            stages += [nn.Conv2d(channels, width, 3, stride=2, padding=1)]
+            stages += [nn.GroupNorm(8, width), nn.ReLU()]
+            stages += [_conv(width, width), nn.GroupNorm(8, width), nn.ReLU()]
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        self.grid = grid
+        self.head = nn.Linear(channels * grid**2, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits with shape (B, outputs)."""
+        out: Tensor = self.head(_pooled(self.stages(x), self.grid))
         return out
 
 
@@ -163,6 +195,7 @@ def _tupled(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "unet": _tupled(lambda **config: UNet(UNetConfig(**config))),
     "smooth-classifier": _tupled(SmoothClassifier),
+    "strided-classifier": _tupled(StridedClassifier),
     "residual-encoder": _tupled(ResidualEncoder),
     "perceptual-features": _tupled(PerceptualFeatures),
 }

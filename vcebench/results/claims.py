@@ -20,6 +20,7 @@ from vcebench.results.published import Claim, PublishedFigure
 from vcebench.results.tables.layouts import ABLATIONS, STAND_INS, VARIANTS, Group
 from vcebench.results.tables.names import column, figure_text, method_name, power_text
 from vcebench.settings.config import PROTOCOL
+from vcebench.settings.origin import foreign_name, published_name
 
 State = Literal["holds", "fails", "not measured"]
 
@@ -119,10 +120,13 @@ def _on_measured(claim: Claim, on: Group, rows: Sequence[Measurement]) -> Verdic
     if metric is None:
         remark = f"{claim.metric} is no metric of {PROTOCOL}"
         return Verdict(claim, "not measured", on, remark=remark)
+    here = [r for r in rows if (r.dataset, r.task, r.metric) == (on.dataset, on.task, metric)]
+    # An import speaks for a method of which there is no run.
+    own = {row.method for row in here}
     evidence = [
         _measured_evidence(row)
-        for row in rows
-        if (row.dataset, row.task, row.metric) == (on.dataset, on.task, metric)
+        for row in here
+        if foreign_name(row.method) is None or foreign_name(row.method) not in own
     ]
     return judge(claim, on, evidence, metric, RANKED)
 
@@ -135,7 +139,9 @@ def _measured_evidence(row: Measurement) -> Evidence:
         text += f" [{_text(row.metric, row.lo)}, {_text(row.metric, row.hi)}]"
     machine = row.device if row.metric in ("time", "peak_memory") else ""
     peers = (row.images, row.backbone, machine)
-    return Evidence(row.method, row.value, text, interval, peers, row.images)
+    if foreign_name(row.method) is not None:
+        text += " (imported)"
+    return Evidence(published_name(row.method), row.value, text, interval, peers, row.images)
 
 
 def _text(metric: str, value: float | None) -> str:

@@ -17,9 +17,11 @@ from typing import Any
 
 from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, one_line, user_errors
+from vcebench.folders.rows import NOT_KNOWN
 from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.methods.registry import METHODS
 from vcebench.settings.config import RunConfig, build_config
+from vcebench.settings.origin import Imported
 from vcebench.settings.presets import preset
 from vcebench.settings.request import configured_method
 
@@ -139,7 +141,7 @@ def read_run(path: Path) -> StoredRun:
                 f"{file} is not usable ({one_line(error)}); `vcebench evaluate {path}` renews it"
             ) from error
     rows = folder.rows()
-    tries = [row.nfe / row.tries for row in rows if row.tries]
+    tries = [row.nfe / row.tries for row in rows if row.tries and row.nfe is not None]
     per_try = math.fsum(tries) / len(tries) if tries else None
     if per_try is not None:
         figures += _derived(figures, "nfe_per_try", per_try)
@@ -149,14 +151,20 @@ def read_run(path: Path) -> StoredRun:
 
 def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
     """Settings of a run that are not its preset's (as "name=value"), and whether τ is usual."""
+    if config.origin is not None:
+        return _from_outside(config), True
     if config.method not in METHODS:
         return (f"method={config.method}",), True
     chosen = preset(config.dataset, config.task)
     with user_errors():
         usual = configured_method(config.method, chosen.settings(), {}).settings()
     wanted: dict[str, Any] = {f"settings.{name}": value for name, value in usual.items()}
-    split = dataset_entry(config.dataset).default_split if config.dataset in DATASETS else "test"
-    wanted |= {"split": split, "precision": "exact", "image_format": "png", "classifier": "task"}
+    wanted |= {
+        "split": _split(config),
+        "precision": "exact",
+        "image_format": "png",
+        "classifier": "task",
+    }
     wanted["guidance"] = type(config.guidance)(class_factor=chosen.class_factor)
     actual: dict[str, Any] = {f"settings.{k}": v for k, v in config.settings.items()}
     names = ("split", "precision", "image_format", "classifier")
@@ -169,6 +177,21 @@ def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
         if wanted.get(name) != actual.get(name)
     )
     return tuple(others), wanted.get(tau) == actual.get(tau)
+
+
+def _from_outside(config: RunConfig) -> tuple[str, ...]:
+    """What keeps images made elsewhere from standing beside our own runs."""
+    usual = {"split": _split(config), "classifier": "task"}
+    return tuple(
+        f"{name}={getattr(config, name)}"
+        for name, value in usual.items()
+        if getattr(config, name) != value
+    )
+
+
+def _split(config: RunConfig) -> str:
+    """The split of the protocol."""
+    return dataset_entry(config.dataset).default_split if config.dataset in DATASETS else "test"
 
 
 def _seeds(path: Path, config: RunConfig) -> str:
@@ -188,6 +211,8 @@ def _figures(
     if config.device == "cpu" and threads:
         device = f"CPU {device}, {threads} thread{'s' if threads != 1 else ''}"
     usual = f"batch {config.batch_size}, τ {config.settings.get('tau', '?')}"
+    if isinstance(config.origin, Imported):
+        device, usual = NOT_KNOWN, f"imported, layout {config.origin.layout}"
     return [
         Measurement(
             dataset=config.dataset,

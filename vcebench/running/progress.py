@@ -72,7 +72,7 @@ class Progress:
 
     def _add(self, rows: Sequence[Row]) -> None:
         self._done += len(rows)
-        self._flipped += sum(row.flipped for row in rows)
+        self._flipped += sum(bool(row.flipped) for row in rows)
 
     def _draw(self) -> None:
         self._bar.update(

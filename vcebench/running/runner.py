@@ -209,7 +209,7 @@ def _row(final: Final) -> Row:
         flipped=outcome.flipped,
         flipped_float=outcome.flipped_float,
         top1=outcome.top1,
-        lambda_class=final.attempt.lambda_class,
+        lambda_class=None if outcome.already else final.attempt.lambda_class,
         tries=cost.tries,
         nfe=cost.nfe,
         seconds=cost.seconds,

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vcebench.errors import UserError
+from vcebench.settings.origin import Imported
 
 PROTOCOL = "ace-2023/1"
 """Name and version of the definitions that numbers of a run follow."""
@@ -71,6 +72,8 @@ class RunConfig(_Frozen):
     classifier: the task's, or one that knows nothing of the task, for the sanity check: with random
         weights, or trained on permuted labels.
     shard: (i, n), only the images i, i + n, i + 2n, … of the run; none for all of them.
+    origin: where the images come from, if no registered method made them. What else would make them
+        (settings, guidance, batches) is then not known and at its defaults.
     """
 
     method: str
@@ -90,6 +93,7 @@ class RunConfig(_Frozen):
     custom: dict[str, Any] | None = None
     classifier: Explained = "task"
     shard: tuple[int, int] | None = None
+    origin: Imported | None = None
 
     @field_validator("shard")
     @classmethod
@@ -112,12 +116,14 @@ class RunConfig(_Frozen):
         # Fields that came later are left out where they say nothing, so that old runs keep theirs.
         unset = {"custom"} if self.custom is None else set()
         unset |= {"classifier"} if self.classifier == "task" else set()
+        unset |= {"origin"} if self.origin is None else set()
         content = self.model_dump(mode="json", exclude={"trace", "skip_bad", "shard"} | unset)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder_name(self, seeds: int = 1) -> str:
         """Default name of the run folder: <dataset>-<task>-<method>-<hash>[-x<seeds>]."""
-        name = f"{self.dataset}-{self.task}-{self.method}-{self.digest()[:8]}"
+        method = self.method.replace(":", "-")
+        name = f"{self.dataset}-{self.task}-{method}-{self.digest()[:8]}"
         return f"{name}-x{seeds}" if seeds > 1 else name
 
 

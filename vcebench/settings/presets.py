@@ -60,7 +60,10 @@ PRESETS: tuple[Preset, ...] = (
     Preset("digits", _TUNED, 5.0, 0.10, 0.5, batch_size=16, limit=64),
     Preset("digits", _TUNED, 4.0, 0.10, 0.5, task="4-9", batch_size=16, limit=64),
     Preset("digits", _TUNED, 6.5, 0.10, 0.5, task="1-7", batch_size=16, limit=64),
-    Preset("synthfaces", _TUNED, 8.0, 0.05, 0.5, task="smile", batch_size=16, limit=64),
+    *(
+        Preset("synthfaces", _TUNED, 8.0, 0.05, 0.5, task=task, batch_size=16, limit=64)
+        for task in ("smile", "smile-plain", "smile-robust")
+    ),
     *(
         # Smile's values; a hat, or two causes at once, need a larger mask for decisions to turn.
         Preset("synthfaces", _TUNED, 8.0, top_k, 0.5, task=task, batch_size=16, limit=64)

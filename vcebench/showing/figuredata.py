@@ -38,11 +38,13 @@ def tries_of(folder: RunFolder) -> Tries:
     rows = [row for row in folder.rows() if not row.already_target]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
+    if any(None in (row.nfe, row.lambda_class) for row in rows):
+        raise UserError(f"the tries of {folder.path} are not known: it was made elsewhere")
     return Tries(
         label_of(folder),
-        [row.lambda_class for row in rows],
-        [row.nfe for row in rows],
-        [row.flipped for row in rows],
+        [row.lambda_class or 0.0 for row in rows],
+        [row.nfe or 0 for row in rows],
+        [bool(row.flipped) for row in rows],
     )
 
 

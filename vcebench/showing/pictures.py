@@ -94,11 +94,17 @@ def _caption(row: Row, task: Task) -> str:
     names = dict(zip(task.classes, task.labels, strict=True))
     source, target = (str(names.get(c, c)) for c in (row.source, row.target))
     before, after = row.target_probability_input, row.target_probability
-    verdict = "" if row.flipped else ", not flipped"
-    return (
-        f"{row.id}   {source} → {target}   "
-        f"p({target}) {before:.2f} → {after:.2f}   λ = {row.lambda_class:g}{verdict}"
-    )
+    parts = [row.id, f"{source} → {target}"]
+    if before is not None and after is not None:
+        parts.append(f"p({target}) {before:.2f} → {after:.2f}")
+    if row.lambda_class is not None:
+        parts.append(f"λ = {row.lambda_class:g}")
+    caption = "   ".join(parts)
+    return caption if row.flipped else f"{caption}, {_verdict(row)}"
+
+
+def _verdict(row: Row) -> str:
+    return "not flipped" if row.flipped is False else "flip not known"
 
 
 def font(size: int) -> ImageFont.FreeTypeFont:

@@ -133,7 +133,7 @@ def calibrate(
         print(f"{task}: {trial}", file=sys.stderr, flush=True)
         if trial.flipped >= wanted:
             files = FILES[dataset]
-            classifier = folder / f"{files.classifier.format(task=task)}.safetensors"
+            classifier = folder / f"{files.explained(task)}.safetensors"
             update_card(classifier, unit=unit)
             if first:
                 update_card(folder / f"{files.perceptual}.safetensors", unit=perceptual)
@@ -169,7 +169,7 @@ def match(
         for b in (own, replace(other, class_unit=1.0))
     ]
     unit = float(lengths[0] / lengths[1])
-    name = FILES[dataset].classifier.format(task=task)
+    name = FILES[dataset].explained(task)
     update_card(folder / f"{name}-{classifier}.safetensors", unit=unit)
     return unit
 

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from vcebench.data.digits import CLASSES, arrays
 from vcebench.methods.core.schedule import linear_schedule
+from vcebench.models.shipped import ASSETS
 from vcebench.training import augment
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
-from vcebench.training.supervised import PerceptualTrainer, accuracy, prior_figures
+from vcebench.training.robust import class_losses, robust_loss, robust_part
+from vcebench.training.robustness import Question, floors
+from vcebench.training.supervised import Augment, PerceptualTrainer, accuracy, prior_figures
 
 STEPS, RESPACING = 500, 200
 
@@ -31,9 +34,12 @@ for the representation and 0.04 s for the perceptual network: 18 minutes in all.
 """
 
 
+def _slanted(x: Tensor, generator: torch.Generator) -> Tensor:
+    return augment.affine(x, generator, rotate=12, scale=0.12, shear=0.15, move=0.06)
+
+
 def _distorted(x: Tensor, generator: torch.Generator) -> Tensor:
-    x = augment.affine(x, generator, rotate=12, scale=0.12, shear=0.15, move=0.06)
-    return augment.noise(augment.blur(x, 1.0, generator), 1.0, generator)
+    return augment.noise(augment.blur(_slanted(x, generator), 1.0, generator), 1.0, generator)
 
 
 def _prior_loss() -> Loss:
@@ -47,13 +53,13 @@ def _prior_loss() -> Loss:
     return loss
 
 
-def _class_loss(smoothing: float) -> Callable[[], Loss]:
+def _class_loss(smoothing: float, change: Augment = _distorted) -> Callable[[], Loss]:
     def open_data() -> Loss:
         images, labels = arrays("train")
 
         def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
             x, chosen = augment.draw(images, 64, generator)
-            logits = network(_distorted(x, generator))
+            logits = network(change(x, generator))
             return F.cross_entropy(logits, labels[chosen], label_smoothing=smoothing)
 
         return loss
@@ -66,7 +72,7 @@ def _perceptual_loss() -> Loss:
 
     def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
         x, chosen = augment.draw(images, 64, generator)
-        x = augment.affine(x, generator, rotate=12, scale=0.12, shear=0.15, move=0.06)
+        x = _slanted(x, generator)
         logits, picture = network(augment.noise(x, 0.3, generator))
         return F.cross_entropy(logits, labels[chosen]) + 5 * F.mse_loss(picture, x)
 
@@ -95,7 +101,8 @@ def _prior_figures(network: nn.Module) -> dict[str, Any]:
 
 def recipe() -> Recipe:
     """The parts, in the order of their use."""
-    return Recipe("digits", TEXT, (_prior(), _classifier(), _representation(), _perceptual()))
+    parts = (_prior(), _classifier(), _representation(), _perceptual(), _plain(), _robust())
+    return Recipe("digits", TEXT, parts)
 
 
 def _prior() -> Part:
@@ -165,4 +172,41 @@ def _perceptual() -> Part:
         measure=_perceptual_figures,
         wrap=lambda network: PerceptualTrainer(network, CLASSES),
         facts={"unit": 1.0},
+    )
+
+
+def _plain() -> Part:
+    return Part(
+        name="classifier-plain",
+        title="plain 10-class CNN, digits",
+        summary=(
+            "The classifier that is explained in the task 3-8-plain: data and labels of "
+            "`classifier`, strided, without noise and blur, so that nothing smooths its gradient."
+        ),
+        architecture="strided-classifier",
+        config={"outputs": CLASSES, "widths": (24, 48, 64)},
+        settings=LoopSettings(steps=2000, seed=51, learning_rate=3e-3, ema=0.995),
+        loss=_class_loss(0.0, _slanted),
+        measure=_accuracies,
+        floors={"test_accuracy": 0.97},
+        facts={"unit": 1.0},
+    )
+
+
+def _robust() -> Part:
+    def questions() -> tuple[Question]:
+        return (Question(*arrays("test"), None, ASSETS / "digits/classifier.safetensors"),)
+
+    return robust_part(
+        title="robust 10-class CNN, digits",
+        summary="Guides methods that need a robust classifier; explained in the task 3-8-robust.",
+        config={"outputs": CLASSES, "widths": (24, 48, 64)},
+        settings=LoopSettings(
+            steps=800, seed=61, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+        ),
+        loss=robust_loss(lambda: arrays("train"), class_losses, _slanted, batch=64),
+        epsilon=2.0,
+        questions=questions,
+        floors=floors(clean=0.97, robust=0.90),
+        facts={},
     )

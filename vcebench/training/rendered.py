@@ -125,6 +125,11 @@ def split_accuracies(
     return measure
 
 
+def shifted(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures moved by up to two pixels, and nothing else."""
+    return augment.shift(x, 2, generator)
+
+
 def shaken(x: Tensor, generator: torch.Generator) -> Tensor:
     """Slightly shifted and noised pictures, for oracles, which nobody differentiates."""
     return augment.noise(augment.shift(x, 2, generator), 0.1, generator)

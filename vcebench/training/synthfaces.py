@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.data.synthfaces.scm import INDEX, NAMES
+from vcebench.models.shipped import ASSETS
 from vcebench.training import augment, shortcuts
 from vcebench.training.faces import (
     attribute_figures,
@@ -27,9 +30,15 @@ from vcebench.training.rendered import (
     prior_measure,
     representation_loss,
     shaken,
+    shifted,
     split_accuracies,
 )
+from vcebench.training.robust import logit_losses, robust_loss, robust_part
+from vcebench.training.robustness import Question, floors
 from vcebench.training.supervised import DistortionHead, PerceptualTrainer, softened
+
+HALF = 10_000
+"""From this face of `train` on, the robust classifier learns."""
 
 PEOPLE = 14_000
 DISCRIMINANT = range(14_000, 15_000)
@@ -55,6 +64,8 @@ def recipe() -> Recipe:
         _oracle(),
         _identity(),
         *shortcuts.parts(),
+        _plain(),
+        _robust(),
     )
     return Recipe("synthfaces", TEXT, parts)
 
@@ -80,13 +91,12 @@ def _prior() -> Part:
     )
 
 
+def _labelled(split: str, attribute: str) -> tuple[Tensor, Tensor]:
+    images, attributes = faces(split)
+    return images, attributes[:, INDEX[attribute], None]
+
+
 def _classifier(task: str, attribute: str, seed: int) -> Part:
-    column = slice(INDEX[attribute], INDEX[attribute] + 1)
-
-    def labelled(split: str) -> tuple[Tensor, Tensor]:
-        images, attributes = faces(split)
-        return images, attributes[:, column]
-
     return Part(
         name=f"classifier-{task}",
         title=f"{attribute} CNN, synthfaces",
@@ -97,10 +107,64 @@ def _classifier(task: str, attribute: str, seed: int) -> Part:
         architecture="smooth-classifier",
         config={"outputs": 1, "widths": (16, 32, 48, 64), "grid": 4},
         settings=LoopSettings(steps=1600, seed=seed, learning_rate=2e-3, ema=0.998),
-        loss=logit_loss(lambda: labelled("train"), softened),
-        measure=split_accuracies(labelled),
+        loss=logit_loss(lambda: _labelled("train", attribute), softened),
+        measure=split_accuracies(lambda split: _labelled(split, attribute)),
         floors={"test_accuracy": 0.95},
         facts={"unit": 1.0},
+    )
+
+
+def _plain() -> Part:
+    part = _classifier("smile", "Smiling", seed=123)
+    return replace(
+        part,
+        name="classifier-smile-plain",
+        title="plain Smiling CNN, synthfaces",
+        summary=(
+            "The classifier that is explained in the task smile-plain: data and labels of "
+            "`classifier-smile`, strided, without noise and blur, so that nothing smooths its "
+            "gradient."
+        ),
+        architecture="strided-classifier",
+        loss=logit_loss(lambda: _labelled("train", "Smiling"), shifted),
+    )
+
+
+def _robust() -> Part:
+    names = ("Smiling", "Young")
+
+    def source() -> tuple[Tensor, Tensor]:
+        images, attributes = faces("train")
+        return images[HALF:], attributes[HALF:, [INDEX[name] for name in names]]
+
+    def questions() -> list[Question]:
+        images, attributes = faces("test", 512)
+        return [
+            Question(
+                images,
+                attributes[:, INDEX[name]],
+                column,
+                ASSETS / f"synthfaces/classifier-{task}.safetensors",
+                f"{name} ",
+            )
+            for column, (name, task) in enumerate(zip(names, ("smile", "age"), strict=True))
+        ]
+
+    return robust_part(
+        title="robust CNN of Smiling and Young, synthfaces",
+        summary=(
+            "Guides methods that need a robust classifier in the tasks smile and age; explained in "
+            "the task smile-robust. Trained on the second half of `train`."
+        ),
+        config={"outputs": len(names), "widths": (24, 32, 64, 96), "grid": 4},
+        settings=LoopSettings(
+            steps=800, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+        ),
+        loss=robust_loss(source, logit_losses, shifted, batch=32),
+        epsilon=0.5,
+        questions=questions,
+        floors=floors(clean=0.95, robust=0.85, prefixes=[f"{name} " for name in names]),
+        facts={"attributes": list(names)},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from vcebench.data.synthroads import scm
 from vcebench.data.synthroads.dataset import SynthRoads
+from vcebench.models.shipped import ASSETS
 from vcebench.training.loop import LoopSettings
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.rendered import (
@@ -22,8 +24,11 @@ from vcebench.training.rendered import (
     prior_measure,
     representation_loss,
     shaken,
+    shifted,
     split_accuracies,
 )
+from vcebench.training.robust import logit_losses, robust_loss, robust_part
+from vcebench.training.robustness import Question, floors
 from vcebench.training.supervised import (
     DistortionHead,
     PerceptualTrainer,
@@ -33,6 +38,9 @@ from vcebench.training.supervised import (
 )
 
 CHUNK = 500
+
+HALF = 10_000
+"""From this scene of `train` on, the robust classifier learns."""
 
 TEXT = """
 Trained on driving scenes that `vcebench.data.synthroads` draws; no photograph was used. Prior,
@@ -67,7 +75,15 @@ def labelled(split: str, count: int) -> tuple[Tensor, Tensor]:
 
 def recipe() -> Recipe:
     """The parts, in the order of their use."""
-    parts = (_prior(), _classifier(), _perceptual(), _representation(), _oracle())
+    parts = (
+        _prior(),
+        _classifier(),
+        _perceptual(),
+        _representation(),
+        _oracle(),
+        _plain(),
+        _robust(),
+    )
     return Recipe("synthroads", TEXT, parts)
 
 
@@ -110,6 +126,48 @@ def _classifier() -> Part:
         measure=split_accuracies(lambda split: labelled(split, 2_000)),
         floors={"test_accuracy": 0.95},
         facts={"unit": 1.0},
+    )
+
+
+def _plain() -> Part:
+    return replace(
+        _classifier(),
+        name="classifier-plain",
+        title="plain Forward CNN, synthroads",
+        summary=(
+            "The classifier that is explained in the task forward-slowdown-plain: data and labels "
+            "of `classifier`, strided, without noise, blur and attack, so that nothing smooths its "
+            "gradient."
+        ),
+        architecture="strided-classifier",
+        settings=LoopSettings(steps=1200, seed=223, learning_rate=2e-3, ema=0.995),
+        loss=logit_loss(lambda: labelled("train", 20_000), shifted),
+    )
+
+
+def _robust() -> Part:
+    def source() -> tuple[Tensor, Tensor]:
+        images, label = labelled("train", 20_000)
+        return images[HALF:], label[HALF:]
+
+    def questions() -> tuple[Question]:
+        images, label = labelled("test", 512)
+        return (Question(images, label[:, 0], 0, ASSETS / "synthroads/classifier.safetensors"),)
+
+    return robust_part(
+        title="robust Forward CNN, synthroads",
+        summary=(
+            "Guides methods that need a robust classifier. Trained on the second half of `train`."
+        ),
+        config={"outputs": 1, "widths": (16, 32, 48, 64), "grid": 4},
+        settings=LoopSettings(
+            steps=600, seed=226, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+        ),
+        loss=robust_loss(source, logit_losses, shifted, batch=24),
+        epsilon=1.5,
+        questions=questions,
+        floors=floors(clean=0.92, robust=0.80),
+        facts={},
     )
 
 

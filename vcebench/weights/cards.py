@@ -31,6 +31,8 @@ class Card:
         ignorable: patterns of further keys that a file may have.
         sha256_prefix: first digits of the checksum that the authors put in the file name.
         numpy_pickle: the file is a pickle of {name: numpy array}.
+        prefix: what the network's keys begin with in the file.
+        manifest: card whose keys and shapes this network has too; its own if empty.
     """
 
     id: str
@@ -43,10 +45,13 @@ class Card:
     ignorable: tuple[str, ...] = ()
     sha256_prefix: str = ""
     numpy_pickle: bool = False
+    prefix: str = ""
+    manifest: str = ""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of every tensor of the network."""
-        text = (files("vcebench.weights") / "manifests" / f"{self.id}.json").read_text()
+        name = f"{self.manifest or self.id}.json"
+        text = (files("vcebench.weights") / "manifests" / name).read_text()
         return {key: tuple(shape) for key, shape in json.loads(text).items()}
 
 
@@ -94,6 +99,23 @@ CARDS: dict[str, Card] = {
             "resnet50-0676ba61.pth",
             "torchvision, ResNet50_Weights.IMAGENET1K_V1",
             sha256_prefix="0676ba61",
+        ),
+        Card(
+            "imagenet-robust",
+            "ResNet-50, Madry + FT (several norms)",
+            "the ResNet-50 that was fine-tuned in several norms",
+            "readme of valentyn1boreiko/DVCEs (Madry + FT)",
+            manifest="imagenet-classifier",
+        ),
+        Card(
+            "imagenet-robust-l2",
+            "ResNet-50, Madry, L2 ε 3",
+            "imagenet_l2_3_0.pt",
+            "README of MadryLab/robustness (ImageNet, L2, ε = 3.0)",
+            wrapper="model",
+            ignorable=("normalizer.*", "attacker.*"),
+            prefix="model.",
+            manifest="imagenet-classifier",
         ),
         Card(
             "celeba-oracle",
@@ -187,6 +209,7 @@ ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "imagenet": {
         "prior": ("imagenet-prior",),
         "classifier": ("imagenet-classifier",),
+        "robust": ("imagenet-robust", "imagenet-robust-l2"),
     },
 }
 """Data set → role → cards that can play it, the first one that is there does."""

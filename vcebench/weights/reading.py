@@ -33,7 +33,8 @@ def read_state(path: Path, card: Card) -> dict[str, Tensor]:
             and unexpected keys and other shapes are named), or with NaN or infinite values.
     """
     content = load_file_safely(path, card.numpy_pickle)
-    return fit_state(unwrap(content, path, card.wrapper, card.groups), card, path)
+    state = unwrap(content, path, card.wrapper, card.groups)
+    return fit_state({k.removeprefix(card.prefix): v for k, v in state.items()}, card, path)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

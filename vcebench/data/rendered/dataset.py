@@ -80,7 +80,11 @@ class RenderedSet(ABC, Generic[Factors]):
     def __getitem__(self, index: int) -> Example:
         image = torch.from_numpy(self.render(self.factors([index]))[0])
         label = int(self.labels([index])[0])
-        return Example(f"{self.name}-{self.split}-{index:05d}", image, label)
+        return Example(self.id(index), image, label)
+
+    def id(self, index: int) -> str:
+        """The id of an example, without drawing it."""
+        return f"{self.name}-{self.split}-{index:05d}"
 
     def truth(self, index: int, target: int) -> Truth:
         """What example `index` looks like with the label `target` (0 or 1), all else held.

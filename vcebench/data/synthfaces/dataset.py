@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from vcebench.data.base import Task, Truth
+from vcebench.data.registry import dataset_entry
 from vcebench.data.rendered.dataset import (
     Flags,
     Images,
@@ -23,27 +24,7 @@ from vcebench.data.synthfaces.render import render
 from vcebench.data.synthfaces.scm import ATTRIBUTES, INDEX
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS, Shortcut
 
-TASKS: dict[str, Task] = {
-    "smile": Task("smile", "binary", (0, 1), ("not smiling", "smiling"), "Smiling"),
-    "age": Task("age", "binary", (0, 1), ("old", "young"), "Young"),
-    "smile-shortcut-hat": Task(
-        "smile-shortcut-hat", "binary", (0, 1), ("no hat", "hat"), "Wearing_Hat"
-    ),
-    "smile-shortcut-patch": Task(
-        "smile-shortcut-patch", "binary", (0, 1), ("no patch", "patch"), "patch"
-    ),
-    "smile-shortcut-eyeglasses": Task(
-        "smile-shortcut-eyeglasses", "binary", (0, 1), ("no eyeglasses", "eyeglasses"), "Eyeglasses"
-    ),
-    "smile-mixture-eyeglasses": Task(
-        "smile-mixture-eyeglasses",
-        "binary",
-        (0, 1),
-        ("no smile, no eyeglasses", "smile and eyeglasses"),
-        "Smiling",
-    ),
-}
-
+TASKS: dict[str, Task] = {task.name: task for task in dataset_entry("synthfaces").tasks}
 
 SPLITS: dict[str, Range] = {
     "train": Range(0, 20_000),

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcebench.data.base import Task
+from vcebench.data.registry import dataset_entry
 from vcebench.data.rendered.dataset import Flags, Images, Indices, Range, RenderedSet
 from vcebench.data.synthroads import scm
 from vcebench.data.synthroads.canvas import HEIGHT, WIDTH
 from vcebench.data.synthroads.factors import Factors, draw
 from vcebench.data.synthroads.render import render
 
-TASK = Task("forward-slowdown", "binary", (0, 1), ("slow down", "forward"), scm.LABEL)
+TASKS: dict[str, Task] = {task.name: task for task in dataset_entry("synthroads").tasks}
 
 SPLITS: dict[str, Range] = {
     "train": Range(0, 20_000),
@@ -34,13 +35,13 @@ class SynthRoads(RenderedSet[Factors]):
 
     name = "synthroads"
     size = (HEIGHT, WIDTH)
-    tasks: ClassVar[dict[str, Task]] = {TASK.name: TASK}
+    tasks: ClassVar[dict[str, Task]] = TASKS
     splits = SPLITS
     cause_names: tuple[str, ...] = scm.NAMES
 
     def __init__(
         self,
-        task: Task | str = TASK.name,
+        task: Task | str = "forward-slowdown",
         split: str = "test",
         root: Path | None = None,
         *,
@@ -48,7 +49,8 @@ class SynthRoads(RenderedSet[Factors]):
     ) -> None:
         super().__init__(task, split, seed)
         if self.task.attribute != scm.LABEL:
-            raise ValueError(f"task {self.task.name!r} is no task of synthroads: use {TASK.name}")
+            name = self.task.name
+            raise ValueError(f"task {name!r} is no task of synthroads: use forward-slowdown")
 
     def factors(self, indices: Indices) -> Factors:
         """The causes of these examples. Raises IndexError outside of the split."""

@@ -14,6 +14,7 @@ from vcebench.results.tables.layouts import ABLATIONS, STAND_INS, TRUTH, Group, 
 from vcebench.results.tables.model import Cell, Document, Panel, Row, panel_title, ranked
 from vcebench.results.tables.names import Column, column, enough_digits, figure_text, method_name
 from vcebench.settings.config import PROTOCOL
+from vcebench.settings.origin import published_name
 
 # Figures of another machine or another number of images say nothing about each other.
 MACHINE = ("time", "peak_memory")
@@ -87,10 +88,11 @@ def _fits(shown: Layout, row: Measurement) -> bool:
     """Whether a measured row is about a method and task of the table."""
     if Group(row.dataset, row.task) not in shown.groups:
         return False
-    if row.method in ABLATIONS or row.method not in METHODS:
-        return row.method in shown.methods
-    # Tables of systems take any system; tables of variants only the listed ones.
-    return row.method in shown.methods or not set(shown.methods) & set(ABLATIONS)
+    method = published_name(row.method)
+    if method in ABLATIONS:
+        return method in shown.methods
+    # Tables of systems take any system, also one made elsewhere; tables of variants only theirs.
+    return method in shown.methods or not set(shown.methods) & set(ABLATIONS)
 
 
 def _belongs(figure: PublishedFigure, entry: Layout) -> bool:
@@ -161,7 +163,7 @@ def _measured_rows(
         for group in groups:
             for c in columns:
                 one_ = found.get((group, c.metric))
-                reference = printed.get((group, method, c.printed))
+                reference = printed.get((group, published_name(method), c.printed))
                 cells.append(_cell(one_, group, c, digits[c], reference, intervals))
         if any(cell.measured is not None for cell in cells):
             rows.append(Row(method_name(method), method, True, tuple(cells), images, device))
@@ -180,9 +182,9 @@ def _values(usable: Sequence[Measurement], c: Column, groups: Sequence[Group]) -
 
 def _place(method: str, order: Sequence[str]) -> tuple[int, int]:
     """The paper's order, then the registry's."""
-    known = list(METHODS)
-    second = known.index(method) if method in known else len(known)
-    return (order.index(method) if method in order else len(order), second)
+    known, name = list(METHODS), published_name(method)
+    second = known.index(name) if name in known else len(known)
+    return (order.index(name) if name in order else len(order), second)
 
 
 def _cell(

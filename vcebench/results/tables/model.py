@@ -9,6 +9,7 @@ from typing import Literal
 from vcebench.results.measurements import Measurement
 from vcebench.results.tables.layouts import Group
 from vcebench.results.tables.names import Column, dataset_name, task_name
+from vcebench.settings.origin import foreign_name
 
 MISSING = "–"
 
@@ -65,7 +66,10 @@ class Row:
     @property
     def name(self) -> str:
         """Label that says where the row comes from."""
-        return f"{self.label} (measured, {self.images} images)" if self.measured else self.label
+        if not self.measured:
+            return self.label
+        how = "measured" if foreign_name(self.method) is None else "imported"
+        return f"{self.label} ({how}, {self.images} images)"
 
 
 @dataclass(frozen=True)

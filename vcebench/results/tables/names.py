@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vcebench.metrics.registry import METRICS
+from vcebench.settings.origin import published_name
 
 METHODS: dict[str, str] = {
     "xgem-plus": "xGEM+",
@@ -133,7 +134,8 @@ def column(metric: str) -> Column:
 
 def method_name(id: str) -> str:
     """How a method is called; its id if it has no other name."""
-    return METHODS.get(id, id)
+    name = published_name(id)
+    return METHODS.get(name, name)
 
 
 def dataset_name(id: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from vcebench.models.memory import give_back_memory, keep_freed_memory
 from vcebench.running import cost
 from vcebench.running.engines.base import Done, UnderWay
 from vcebench.running.halving import HalvingWorker
@@ -69,6 +70,7 @@ class LocalEngine:
         on_cpu = worker.device.type == "cpu"
         self._slots = (threads or self._threads_before) if on_cpu else 1
         if on_cpu:
+            keep_freed_memory()
             torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(self._slots, "vcebench")
         self._running: UnderWay[Future[list[Outcome]]] = UnderWay()
@@ -106,3 +108,4 @@ class LocalEngine:
         self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(self._threads_before)
+        give_back_memory()

@@ -261,12 +261,14 @@ class RayWorker:
 
     def ready(self) -> dict[str, Any]:
         """Load the networks; says where it runs and with which versions."""
+        from vcebench.models.memory import keep_freed_memory
         from vcebench.running.assemble import networks_of, worker_of
         from vcebench.running.halving import HalvingWorker
         from vcebench.running.precision import precision_flags
 
         config = self._config
         if config.device == "cpu":
+            keep_freed_memory()
             torch.set_num_threads(1)
         self._flags.enter_context(precision_flags(config.precision))
         self._worker = HalvingWorker(worker_of(config, networks_of(config)))

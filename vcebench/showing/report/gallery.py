@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vcebench.errors import UserError
 from vcebench.folders.images import load_image
-from vcebench.folders.rows import Row
+from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.metrics.registry import METRICS
 from vcebench.showing.report.pictures import Film, difference, film_of, mask_picture, png
 from vcebench.showing.report.runs import Item, RunView, class_name, class_names, subjects
@@ -95,7 +95,7 @@ def shown(item: Item) -> Shown:
         source=class_name(names, row.source),
         target=class_name(names, row.target),
         label=class_name(names, row.label),
-        prediction=class_name(names, row.prediction),
+        prediction=NOT_KNOWN if row.prediction is None else class_name(names, row.prediction),
         input=input_name,
         size=(image.shape[2], image.shape[1]),
         truth=None if truth is None else "truth.png",
@@ -117,7 +117,7 @@ def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
     values: dict[str, float | None] = {
         "target_probability": row.target_probability,
         "margin": row.margin,
-        "nfe": float(row.nfe),
+        "nfe": None if row.nfe is None else float(row.nfe),
         "seconds": row.seconds,
     }
     known = run.values.get(row.id, {})

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from vcebench.folders.rows import NOT_KNOWN
 from vcebench.formats import number
 
 _UNSAFE = {
@@ -28,16 +29,33 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"json": embedded_json, "number": number, "probability": probability}
+    found.filters |= {
+        "json": embedded_json,
+        "number": known_number,
+        "probability": probability,
+        "known": known,
+    }
     return found
 
 
-def probability(value: float) -> str:
-    """A probability for people.
+def known(value: Any) -> str:
+    """A value of a row, or that it is not known."""
+    return NOT_KNOWN if value is None else str(value)
 
-    >>> probability(0.61234), probability(2.7e-5), probability(0.99999)
-    ('0.612', '< 0.001', '> 0.999')
+
+def known_number(value: float | None) -> str:
+    """A number for people, or that it is not known."""
+    return NOT_KNOWN if value is None else number(value)
+
+
+def probability(value: float | None) -> str:
+    """A probability for people, or that it is not known.
+
+    >>> probability(0.61234), probability(2.7e-5), probability(0.99999), probability(None)
+    ('0.612', '< 0.001', '> 0.999', 'not known')
     """
+    if value is None:
+        return NOT_KNOWN
     if 0 < value < 0.001:
         return "< 0.001"
     if 0.999 < value < 1:

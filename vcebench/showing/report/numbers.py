@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vcebench.errors import UserError, one_line
+from vcebench.folders.rows import NOT_KNOWN
 from vcebench.folders.runfolder import RunFolder
 from vcebench.formats import number
 from vcebench.metrics.info import MetricInfo
@@ -38,8 +39,10 @@ class Number:
 
     @property
     def text(self) -> str:
-        """The value for people, a dash if it is missing."""
-        return "–" if self.value is None else number(self.value)
+        """The value for people; if it is missing a dash, or that it is not known."""
+        if self.value is None:
+            return NOT_KNOWN if self.reason == NOT_KNOWN else "–"
+        return number(self.value)
 
     @property
     def interval_text(self) -> str:

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 
 from vcebench.data.registry import DATASETS, UnknownNameError, dataset_entry, open_dataset
 
@@ -46,4 +48,24 @@ def test_listing_opens_no_data_set():
 
 
 def test_tasks_of_digits_are_pairs():
-    assert [t.classes for t in dataset_entry("digits").tasks] == [(3, 8), (4, 9), (1, 7)]
+    pairs = [(3, 8), (4, 9), (1, 7), (3, 8), (3, 8)]
+    assert [t.classes for t in dataset_entry("digits").tasks] == pairs
+
+
+@pytest.mark.parametrize(
+    ("dataset", "task", "kinds"),
+    [
+        ("digits", "3-8", ("plain", "robust")),
+        ("synthfaces", "smile", ("plain", "robust")),
+        ("synthroads", "forward-slowdown", ("plain",)),
+    ],
+)
+def test_other_classifiers_are_asked_the_same_about_the_same_images(dataset, task, kinds):
+    entry = dataset_entry(dataset)
+    own = open_dataset(dataset, task, "val")
+    for kind in kinds:
+        other = open_dataset(dataset, f"{task}-{kind}", "val")
+        assert replace(other.task, name=task) == entry.task(task)
+        for one, same in zip((own[0], own[7]), (other[0], other[7]), strict=True):
+            assert (one.id, one.label) == (same.id, same.label)
+            assert torch.equal(one.image, same.image)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vcebench.data.base import HasTruth, ImageSet, Task
 from vcebench.data.registry import dataset_entry, open_dataset
 from vcebench.data.synthroads import scm
-from vcebench.data.synthroads.dataset import SPLITS, TASK, SynthRoads
+from vcebench.data.synthroads.dataset import SPLITS, TASKS, SynthRoads
 from vcebench.data.synthroads.sheet import contact_sheet
 
 SIZES = {"train": 20_000, "val": 2_000, "test": 2_000, "oracle": 20_000}
@@ -33,7 +33,7 @@ def test_it_is_an_image_set_with_truth(scenes: SynthRoads):
 
 def test_the_registry_opens_it_with_the_same_task_and_splits():
     entry = dataset_entry("synthroads")
-    assert (entry.tasks, set(entry.splits)) == ((TASK,), set(SPLITS))
+    assert (entry.tasks, set(entry.splits)) == (tuple(TASKS.values()), set(SPLITS))
     assert open_dataset("synthroads").split == "test"
 
 

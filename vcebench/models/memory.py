@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 # Parameters of mallopt(3) in glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -16,14 +17,30 @@ def keep_freed_memory() -> bool:
     Otherwise glibc hands every larger block back to the kernel, which fills it with zeros again,
     page by page, for the next tensor of the same size: several times per layer. One arena serves
     all threads, since those of single threads cannot hold large blocks. It holds for the whole
-    process, so only programs call it, at their beginning: before threads are started.
+    process; wholly for its first thread, and for others only if it is called before any is started,
+    as programs do at their beginning.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
+    mallopt = _function("mallopt")
+    if mallopt is None:
         return False
     wanted = {_ARENA_MAX: 1, _MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: _LARGEST}
     done = [bool(mallopt(parameter, value)) for parameter, value in wanted.items()]
     return all(done)
+
+
+def give_back_memory() -> None:
+    """Hand what is free back to the system, where somebody's own program goes on."""
+    trim = _function("malloc_trim")
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
+def _function(name: str) -> Callable[..., int] | None:
+    """A function of glibc; None on other systems and C libraries."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None
+    return found

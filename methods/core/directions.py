@@ -1,0 +1,56 @@
+"""Directions: gradients whose length is thrown away, and a robust one moved onto a cone.
+
+Every image is taken by itself; tensors have shape (B, C, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+TINY = 1e-22
+"""Added to norms below it, so that a zero gradient stays zero."""
+
+
+def length(a: Tensor) -> Tensor:
+    """Euclidean norm of each image, with shape (B, 1, 1, 1)."""
+    norms: Tensor = torch.linalg.vector_norm(a.flatten(1), dim=1)
+    return norms.view(-1, *[1] * (a.ndim - 1))
+
+
+def unit(a: Tensor) -> Tensor:
+    """a / ‖a‖; zero stays zero."""
+    norms = length(a)
+    return a / torch.where(norms < TINY, norms + TINY, norms)
+
+
+def matched(a: Tensor, reference: Tensor) -> Tensor:
+    """The direction of a with the length of another image: a / ‖a‖ · ‖reference‖."""
+    return unit(a) * length(reference)
+
+
+def angle(a: Tensor, b: Tensor) -> Tensor:
+    """Angle between two images in radians, with shape (B, 1, 1, 1); π/2 if one of them is zero."""
+    return _dot(unit(a), unit(b)).clamp(-1, 1).arccos()
+
+
+def on_cone(moved: Tensor, axis: Tensor, degrees: float) -> Tensor:
+    """A direction moved to the boundary of a cone, in the plane of both.
+
+    With u = axis/‖axis‖ and w the unit vector of what is orthogonal to it in `moved`, that is
+    u + tan(α)·w; its length says nothing. An image whose two directions are parallel gets u.
+
+    Args:
+        moved: direction to move.
+        axis: the cone's axis.
+        degrees: α, half of the cone's opening, in [0, 90).
+    """
+    u = unit(axis)
+    w = unit(moved - _dot(moved, u) * u)
+    return u + math.tan(math.radians(degrees)) * w
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).flatten(1).sum(dim=1).view(-1, *[1] * (a.ndim - 1))

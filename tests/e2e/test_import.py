@@ -1,0 +1,287 @@
+"""Results of other programs: folders of every layout, written from a real run, and read back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from foreign_trees import THREE, Image8, ace, dime, image, plain, write_tree
+from PIL import Image
+
+from vcebench.cli import USAGE, main
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+
+LAYOUTS = ("ace", "dime", "fastdime", "maskdime", "time")
+JPEG = ("dime", "fastdime", "maskdime")
+COSTS = ("nfe", "time", "peak_memory")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A real run: an attack is fast, and flips faces by changing many pixels a little."""
+    path = tmp_path_factory.mktemp("own") / "run"
+    command = ["run", "--method", "pgd", "--dataset", "synthfaces", "--limit", "4"]
+    assert main([*command, "--batch-size", "4", "--output", str(path)]) == 0
+    return RunFolder(path)
+
+
+@pytest.fixture(scope="module")
+def pictures(own: RunFolder) -> list[Image8]:
+    rows = own.rows()
+    inputs, made = (own.images(kind, rows).permute(0, 2, 3, 1).numpy() for kind in _KINDS)
+    return [
+        Image8(
+            row.index,
+            row.label,
+            row.prediction,
+            row.target,
+            row.target if row.flipped_float else row.source,
+            x,
+            x_cf,
+        )
+        for row, x, x_cf in zip(rows, inputs, made, strict=True)
+    ]
+
+
+_KINDS = ("inputs", "counterfactuals")
+
+
+def metrics(path: Path) -> dict[str, Any]:
+    document = json.loads((path / "metrics.json").read_text())
+    return {record["id"]: record for record in document["metrics"]}
+
+
+def imported(source: Path, output: Path, *options: str) -> RunFolder:
+    command = ["import", str(source), "--output", str(output), *options]
+    assert main(command) == 0
+    return RunFolder(output)
+
+
+def rows_of(folder: RunFolder) -> list[Row]:
+    return folder.rows()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_round_trips(own, pictures, layout, tmp_path, capsys):
+    part = "explanation" if layout == "ace" else None
+    write_tree(tmp_path / "out", layout, pictures, exp="exp/name", part=part)
+    options = ("--dataset", "synthfaces", "--layout", layout)
+    folder = imported(tmp_path / "out", tmp_path / "run", *options)
+    mine, theirs = own.rows(), folder.rows()
+    assert [row.id for row in theirs] == [row.id for row in mine]
+    assert [row.correct for row in theirs] == [row.correct for row in mine]
+    assert [row.flipped_foreign for row in theirs] == [row.flipped_float for row in mine]
+    assert {(row.nfe, row.seconds, row.tries, row.lambda_class) for row in theirs} == {
+        (None, None, None, None)
+    }
+    assert folder.config().method == f"foreign:{layout}"
+    if layout not in ("ace", "fastdime"):
+        return  # the others' rows are the same, and so are their metrics
+    assert main(["evaluate", str(folder.path)]) == 0
+    assert "not known" in capsys.readouterr().out
+    expected, found = metrics(own.path), metrics(folder.path)
+    for id, record in expected.items():
+        if id in COSTS:
+            assert found[id]["value"] is None
+        elif layout not in JPEG:
+            assert found[id]["value"] == record["value"], id
+            assert (found[id]["low"], found[id]["n"]) == (record["low"], record["n"])
+    if layout in JPEG:
+        # JPEG moves every level a little, and undoes part of an attack that lives in such levels.
+        change = found["l1"]["value"] - expected["l1"]["value"]
+        assert 0 < abs(change) < 4 / 255
+        assert found["oracle_fr"]["n"] == expected["oracle_fr"]["n"]
+        notes = json.loads((folder.path / "metrics.json").read_text())["notes"]
+        assert any("the images were JPEG files" in note for note in notes)
+
+
+def test_pairs_round_trip_and_stand_beside_our_runs(own, tmp_path, capsys):
+    out = tmp_path / "out"
+    rows = own.rows()
+    out.mkdir()
+    for kind in _KINDS:
+        (out / kind).mkdir()
+        for row in rows:
+            content = (own.path / kind / f"{row.id}.png").read_bytes()
+            (out / kind / f"{row.id}.png").write_bytes(content)
+    with (out / "pairs.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["input", "counterfactual", "label", "target"])
+        for row in rows:
+            paths = [f"{kind}/{row.id}.png" for kind in _KINDS]
+            writer.writerow([*paths, ("not smiling", "smiling")[row.label], row.target])
+    runs = tmp_path / "runs"
+    options = ("--dataset", "synthfaces", "--name", "mine")
+    folder = imported(out, runs / "mine", *options)
+    # Ids of pairs.csv come from the paths; without one they are matched as the two folders' names.
+    assert folder.rows()[0].id == "inputs_synthfaces-test-00000"
+    (out / "pairs.csv").unlink()
+    matched = imported(out, runs / "matched", *options)
+    assert [row.id for row in matched.rows()] == [row.id for row in rows]
+    assert [row.target for row in matched.rows()] == [row.target for row in rows]
+    assert [row.label for row in matched.rows()] == [row.label for row in rows]
+    assert main(["evaluate", str(matched.path)]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(own.path), str(matched.path), "--format", "json"]) == 0
+    differences = {line["metric"]: line["B - A"] for line in json.loads(capsys.readouterr().out)}
+    assert set(differences.values()) == {0}
+    assert {"fr", "gt_iou", "sfid"} <= differences.keys()
+    command = ["table", "1", "--dataset", "synthfaces", "--runs", str(runs), "--format", "csv"]
+    assert main(command) == 0
+    assert "synthfaces,smile,foreign:mine,cout" in capsys.readouterr().out
+    assert main(["report", str(own.path), str(matched.path), "--output", str(tmp_path / "r")]) == 0
+    page = next((tmp_path / "r" / "images").glob("*.html")).read_text()
+    assert "not known" in page
+
+
+def test_without_a_classifier_the_programs_verdicts_stand(tmp_path, capsys):
+    folder = imported(ace(tmp_path / "out"), tmp_path / "run", "--dataset", "celeba")
+    said = capsys.readouterr()
+    assert "no classifier of celeba is here" in said.err
+    assert "66.67" in said.out
+    rows = folder.rows()
+    assert [row.id for row in rows] == ["0000000", "0000001", "0000002"]
+    assert [row.target for row in rows] == [0, 1, 1]
+    assert [row.correct for row in rows] == [True, False, True]
+    assert [row.flipped for row in rows] == [True, True, False]
+    assert [row.flipped_foreign for row in rows] == [True, True, False]
+    assert {row.margin for row in rows} == {None}
+    assert folder.manifest()["imported"]["files"] == 6
+
+
+def test_maskdimes_rows_are_dimes_but_for_the_name(tmp_path):
+    out = dime(tmp_path / "out")
+    options = ("--dataset", "celeba", "--layout")
+    one, other = (
+        imported(out, tmp_path / layout, *options, layout) for layout in ("dime", "maskdime")
+    )
+    assert one.rows() == other.rows()
+    assert (one.config().method, other.config().method) == ("foreign:dime", "foreign:maskdime")
+
+
+def test_broken_pictures_are_left_out_with_their_reason(tmp_path, capsys):
+    out = tmp_path / "out"
+    base = write_tree(out, "time", [image(n, 1, 1, 0, 0) for n in (0, 6, 8, 9)])
+    cells = base / "CC/CCF/CF"
+    Image.fromarray(plain(9, height=16)).save(cells / "0000006.png")
+    picture = (cells / "0000008.png").read_bytes()
+    (cells / "0000008.png").write_bytes(picture[: len(picture) // 2])
+    deep = Image.fromarray(np.zeros((8, 8), dtype=np.uint16))
+    deep.save(cells / "0000009.png")
+    folder = imported(out, tmp_path / "run", "--dataset", "celeba")
+    assert [row.id for row in folder.rows()] == ["0000000"]
+    skipped = folder.manifest()["skipped"]
+    assert "8x8 pixels, the counterfactual 8x16" in skipped["0000006"]
+    assert "is damaged" in skipped["0000008"]
+    assert "other levels than 8 bits" in skipped["0000009"]
+    assert capsys.readouterr().err.count("left out: ") == 3
+
+
+def refused(*command: str) -> int:
+    return main(["import", *command])
+
+
+def test_a_folder_without_anything_usable_leaves_nothing(tmp_path, capsys):
+    out = tmp_path / "out"
+    base = write_tree(out, "time", THREE)
+    for path in (out / "Original").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    assert refused(str(out), "--dataset", "celeba", "-o", str(tmp_path / "run")) == USAGE
+    assert "holds nothing to import" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert base.is_dir()
+
+
+def test_images_are_never_assumed_to_be_those_of_a_data_set(pictures, tmp_path, capsys):
+    grey = [Image8(**{**vars(one), "x": plain(99, 64, 64)}) for one in pictures]
+    write_tree(tmp_path / "out", "time", grey)
+    command = (str(tmp_path / "out"), "--dataset", "synthfaces", "-o", str(tmp_path / "run"))
+    assert refused(*command, "--images", "synthfaces-test") == USAGE
+    assert "4 inputs (0000000, …) are not the images of synthfaces test" in capsys.readouterr().err
+    folder = imported(tmp_path / "out", tmp_path / "run", "--dataset", "synthfaces")
+    assert "no truth is known" in capsys.readouterr().err
+    assert folder.rows()[0].id == "0000000"
+    assert not (folder.path / "truths").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ((), "say what the images are of"),
+        (("--dataset", "celebb"), "did you mean celeba"),
+        (("--dataset", "celeba", "--exp", "f"), "did you mean e"),
+        (("--dataset", "celeba", "--part", "both"), "no part 'both'"),
+        (("--dataset", "celeba", "--name", "../x"), "use letters, digits"),
+        (("--dataset", "celeba", "--images", "synthfaces-test"), "is not of celeba"),
+        (("--dataset", "celeba", "--layout", "pairs"), "there is no folder"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_one_sentence(tmp_path, capsys, options, complaint):
+    ace(tmp_path / "out")
+    assert refused(str(tmp_path / "out"), *options, "-o", str(tmp_path / "run")) == USAGE
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_existing_folder_is_not_written_over(tmp_path, capsys):
+    ace(tmp_path / "out")
+    (tmp_path / "run").mkdir()
+    command = (str(tmp_path / "out"), "--dataset", "celeba", "-o", str(tmp_path / "run"))
+    assert refused(*command) == USAGE
+    assert "exists; remove it" in capsys.readouterr().err
+
+
+def test_several_seeds_have_a_diversity(pictures, tmp_path, capsys):
+    for seed in range(2):
+        moved = [
+            Image8(**{**vars(one), "x_cf": np.clip(one.x_cf.astype(int) + 3 * seed, 0, 255)})
+            for one in pictures[:2]
+        ]
+        tree = [Image8(**{**vars(one), "x_cf": one.x_cf.astype(np.uint8)}) for one in moved]
+        write_tree(tmp_path / f"out{seed}", "time", tree)
+        output = tmp_path / "runs" / f"seed-{seed}"
+        imported(tmp_path / f"out{seed}", output, "--dataset", "synthfaces", "--seed", str(seed))
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "runs"), "--format", "json"]) == 0
+    (document, *others) = json.loads(capsys.readouterr().out)["seeds"]
+    assert len(others) == 1
+    (record,) = [one for one in document["metrics"] if one["id"] == "sigma_l"]
+    assert record["value"] > 0
+
+
+def test_what_is_exported_can_be_explained_elsewhere_and_comes_back(tmp_path, capsys):
+    faces = tmp_path / "faces"
+    assert main(["export", "--dataset", "synthfaces", "--limit", "4", "-o", str(faces)]) == 0
+    with (faces / "pairs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    classifier = torch.jit.load(str(faces / "classifier.ts")).eval()
+    for row in rows[:3]:  # a stranger's program: gradient steps on the pixels
+        pixels = np.array(Image.open(faces / row["input"]))
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
+        sign = 1 if row["target"] == "1" else -1
+        for _ in range(10):
+            x = x.detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(sign * classifier(x).sum(), x)
+            x = (x + 0.02 * gradient.sign()).clamp(-1, 1)
+        made = ((x.detach()[0] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        Image.fromarray(made).save(faces / row["counterfactual"])
+    capsys.readouterr()
+    folder = imported(faces, tmp_path / "run", "--dataset", "synthfaces", "--name", "mine")
+    assert "left out: synthfaces-test-00003" in capsys.readouterr().err
+    assert [row.flipped for row in folder.rows()] == [True] * 3
+    assert [str(row.prediction) for row in folder.rows()] == [r["prediction"] for r in rows[:3]]
+    assert main(["evaluate", str(folder.path)]) == 0
+    assert metrics(folder.path)["gt_l1"]["value"] > 0
+
+
+def test_only_our_own_images_are_handed_out(tmp_path, capsys):
+    assert main(["export", "--dataset", "celeba", "-o", str(tmp_path / "x")]) == USAGE
+    assert "celeba is not ours to hand out" in capsys.readouterr().err

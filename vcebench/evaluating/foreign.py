@@ -1,0 +1,46 @@
+"""What a reader should know beside the figures of an imported run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vcebench.folders.rows import Row
+
+_JPEG = (".jpg", ".jpeg")
+
+
+def remarks(
+    manifest: Mapping[str, Any], rows: Sequence[Row], flipped: npt.NDArray[np.bool_]
+) -> list[str]:
+    """Notes on an import: its file format, verdicts that differ, images left out; else none.
+
+    Args:
+        manifest: of the run.
+        rows: those that are evaluated.
+        flipped: (n,) what is counted as flipped.
+    """
+    told = manifest.get("imported")
+    if not isinstance(told, Mapping):
+        return []
+    notes = []
+    if str(told.get("image_format", "")).endswith(_JPEG):
+        notes.append(
+            "the images were JPEG files: ℓ1, COUT, S3 and GT IoU see its blocks, and set distances "
+            "compare with those of other JPEG files only"
+        )
+    said = [(row.flipped_foreign, bool(now)) for row, now in zip(rows, flipped, strict=True)]
+    known = [(theirs, ours) for theirs, ours in said if theirs is not None]
+    differ = sum(theirs != ours for theirs, ours in known)
+    if differ:
+        notes.append(
+            f"{differ} of {len(known)} verdicts differ from those of the program that made the "
+            "images, which judged them in memory; here the stored files are judged"
+        )
+    left_out = told.get("left_out")
+    if isinstance(left_out, int) and left_out:
+        notes.append(f"{left_out} images of the imported folder could not be used")
+    return notes

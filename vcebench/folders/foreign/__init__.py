@@ -1,0 +1,1 @@
+"""Folders of counterfactuals that somebody else's program wrote."""
