@@ -24,6 +24,7 @@ from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measured, missing, summarise
 from vcebench.models.bundle import Bundle
 from vcebench.settings.config import PROTOCOL, RunConfig
+from vcebench.settings.origin import Imported
 
 _ENOUGH = 12
 """Labelled images from which on agreement with the classifier says something."""
@@ -184,7 +185,7 @@ def _planted(config: RunConfig) -> HasCue | None:
     """The images of a run, if its task has a planted cue."""
     if config.dataset not in DATASETS or not dataset_entry(config.dataset).embedded:
         return None
-    if config.origin is not None and config.origin.images is None:
+    if isinstance(config.origin, Imported) and config.origin.images is None:
         return None  # imported, and not found to be images of the set
     images = open_dataset(config.dataset, config.task, config.split)
     return images if isinstance(images, HasCue) and images.cue is not None else None

@@ -127,7 +127,7 @@ def import_folder(
     bundle = _networks(request, config, notes)
     with ThreadPoolExecutor(request.threads or os.cpu_count() or 1, "vcebench") as pool:
         matched = _matched(request, config, found, pool, notes)
-        if matched is not None and config.origin is not None:
+        if matched is not None and isinstance(config.origin, Imported):
             origin = config.origin.model_copy(update={"images": matched.title})
             config = config.model_copy(update={"origin": origin, "split": matched.images.split})
         classifier = None if bundle is None else bundle.classifier

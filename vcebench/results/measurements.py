@@ -213,6 +213,8 @@ def _figures(
     usual = f"batch {config.batch_size}, τ {config.settings.get('tau', '?')}"
     if isinstance(config.origin, Imported):
         device, usual = NOT_KNOWN, f"imported, layout {config.origin.layout}"
+    elif config.origin is not None:
+        usual = f"plug-in {config.origin.where}"
     return [
         Measurement(
             dataset=config.dataset,

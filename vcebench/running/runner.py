@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,7 @@ from vcebench.folders.rows import Row, Status
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, RunStore, open_store
 from vcebench.methods.core.errors import MethodError
+from vcebench.methods.core.outside import Outside
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.already import unsettled
@@ -92,8 +94,9 @@ def run(
                 try:
                     done = {row.index for row in store.finished.values()}
                     items = pending(config, images, done, skipped)
+                    outside = isinstance(worker.method, Outside)
                     for batch in _batches(config, worker, items, engine):
-                        results = [_finished(final, images) for final in batch.finals]
+                        results = [_finished(final, images, outside) for final in batch.finals]
                         store.commit(results)
                         shown.finished(batch.tries, [result.row for result in results])
                 finally:
@@ -182,9 +185,14 @@ def check_image(image: torch.Tensor, name: str) -> None:
         raise UserError(f"image {name} has {shape[1]}x{shape[2]} pixels; resize it")
 
 
-def _finished(final: Final, images: ImageSet) -> Finished:
-    """Row and files of an image that has had its last try."""
+def _finished(final: Final, images: ImageSet, outside: bool) -> Finished:
+    """Row and files of an image that has had its last try.
+
+    Nobody counts what a callable from `outside` evaluates.
+    """
     row = _row(final)
+    if outside:
+        row = replace(row, nfe=None, backward=None, lambda_class=None)
     outcome = final.outcome
     files = dict(outcome.files)
     if outcome.trace:

@@ -20,6 +20,7 @@ from vcebench.settings.config import (
     build_guidance,
 )
 from vcebench.settings.custom import CustomTask, read_custom
+from vcebench.settings.plugins import find_method
 from vcebench.settings.presets import preset
 from vcebench.settings.runtable import run_table
 
@@ -39,6 +40,7 @@ class Request:
     classifier: "task", or "random" or "permuted" for the sanity check.
     custom: a task of somebody's own; it takes the place of data set, task and split.
     shard: (i, n), only every n-th image from the i-th on.
+    name: what tables call a method that is given by its place.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Request:
     classifier: str = "task"
     custom: CustomTask | None = None
     shard: tuple[int, int] | None = None
+    name: str | None = None
 
 
 def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
@@ -73,6 +76,8 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         raise UserError("say which data set: --dataset ID, or --config FILE.toml for your own")
     if request.custom is not None and request.classifier != "task":
         raise UserError(f"--classifier {request.classifier} is for synthfaces smile, not your own")
+    id, origin = find_method(request.method, request.name)
+    request = replace(request, method=id)
     with user_errors():
         method(request.method)  # an unknown method is reported before anything is opened
         images = _images(request)
@@ -101,6 +106,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         classifier=request.classifier,
         custom=_custom(request, images),
         shard=request.shard,
+        origin=origin,
     )
     return config, images
 
