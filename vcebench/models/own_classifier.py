@@ -88,6 +88,8 @@ def fit_classes(task: CustomTask, outputs: int, single: bool) -> None:
         single: it does so with one logit.
     """
     names = task.data.classes
+    if not names:  # they are known once the images are listed
+        return
     has = "one output, which tells 2 classes apart" if single else f"{outputs} outputs"
     if open_ended(names):
         if len(names) > max(outputs, 2):

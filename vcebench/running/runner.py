@@ -19,7 +19,8 @@ from vcebench.data.base import HasNotes, HasTruth, ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.folders.digests import input_digest
-from vcebench.folders.images import Codec
+from vcebench.folders.images import LARGEST_SIDE, Codec
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row, Status
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, RunStore, open_store
@@ -38,10 +39,8 @@ from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
 from vcebench.running.tries import Item, Outcome
 from vcebench.running.worker import Worker
-from vcebench.settings.config import PROTOCOL, RunConfig
+from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import stored_custom
-
-LARGEST_SIDE = 4096
 
 
 def run(
@@ -77,7 +76,7 @@ def run(
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())
-    with open_store(output, _manifest(config, network_facts(bundle), data_root)) as store:
+    with open_store(output, new_manifest(config, network_facts(bundle), data_root)) as store:
         said = _say([*bundle.notes, *notes_of(images)])
         said += _say(check_inputs(store.folder, store.finished.values(), images))
         if len(store.finished) >= wanted:
@@ -235,21 +234,6 @@ def _status(outcome: Outcome) -> Status:
     if outcome.already:
         return "already-target"
     return "ok" if outcome.finite else "non-finite"
-
-
-def _manifest(
-    config: RunConfig, networks: dict[str, Any], data_root: Path | None
-) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "protocol": PROTOCOL,
-        "status": "running",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": networks,
-        "data_root": None if data_root is None else str(data_root.resolve()),
-        "sittings": [],
-    }
 
 
 def _sitting(device: torch.device, threads: int | None, engine: str) -> dict[str, Any]:
