@@ -180,6 +180,7 @@ def image_data(image: Shown, subject: int) -> dict[str, Any]:
                 "run": result.run.number - 1,
                 "flipped": result.row.flipped,
                 "finite": result.row.finite,
+                "already": result.row.already_target,
                 "pictures": dict(result.pictures),
                 "values": {id: _short(value) for id, value in result.values.items()},
             }

@@ -36,7 +36,7 @@ window.Cards = (() => {
   const CAPTION = { counterfactual: "Counter\u00adfactual", difference: "Difference", mask: "Mask" };
 
   const result = (image, one, label) => {
-    const words = !one.finite ? "no result" : one.flipped ? "flipped" : "not flipped";
+    const words = one.already ? "already target" : !one.finite ? "no result" : one.flipped ? "flipped" : "not flipped";
     const probability = one.values.target_probability;
     const head = make(
       "p",
