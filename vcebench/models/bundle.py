@@ -59,5 +59,6 @@ class Bundle:
     def device(self) -> torch.device:
         """Where the networks live; a classifier may have no tensor that tells it."""
         networks = (self.classifier, self.prior, self.perceptual)
-        tensors = (t for n in networks for t in (*n.parameters(), *n.buffers()))
+        there = (network for network in networks if network is not None)
+        tensors = (t for n in there for t in (*n.parameters(), *n.buffers()))
         return next((tensor.device for tensor in tensors), torch.device("cpu"))
