@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ class RunFolder:
 
     def codec(self) -> Codec:
         """How the images of this run are stored."""
+        return self._codec
+
+    @cached_property
+    def _codec(self) -> Codec:
+        # Asked for with every image, and part of a run's identity, which never changes.
         return Codec(self.config().image_format)
 
     def shards(self) -> list[Path]:

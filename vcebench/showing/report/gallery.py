@@ -1,11 +1,10 @@
-"""Pictures and values of every image, and the data the gallery is drawn from."""
+"""Pictures and values of every image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from vcebench.folders.images import load_image
 from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.metrics.registry import METRICS
 from vcebench.showing.report.pictures import Film, difference, film_of, mask_picture, png
-from vcebench.showing.report.runs import Item, RunView, class_name, class_names, subjects
+from vcebench.showing.report.runs import Item, RunView, class_name, class_names
 
 # Orders of the gallery beside the metrics: id → (title, whether higher is better).
 _OF_ROWS = {
@@ -84,7 +83,7 @@ def shown(item: Item) -> Shown:
     row = item.row
     files: dict[str, bytes] = {}
     image = _stored(item.results[0][0], "inputs", row)
-    input_name = "input" + item.results[0][0].folder.codec().suffix
+    input_name = "input" + item.results[0][0].codec.suffix
     files[input_name] = _path(item.results[0][0], "inputs", row).read_bytes()
     truth = _truth(item)
     if truth is not None:
@@ -125,7 +124,7 @@ def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
     if not row.finite:
         return Result(run, row, {**values, "target_probability": None, "margin": None}, {})
     before, after = _stored(run, "inputs", row), _stored(run, "counterfactuals", row)
-    suffix = run.folder.codec().suffix
+    suffix = run.codec.suffix
     pictures = {
         "counterfactual": f"{run.number}-counterfactual{suffix}",
         "difference": f"{run.number}-difference.png",
@@ -145,7 +144,7 @@ def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
 
 
 def _path(run: RunView, kind: str, row: Row) -> Path:
-    return run.folder.path / kind / f"{row.id}{run.folder.codec().suffix}"
+    return run.folder.path / kind / f"{row.id}{run.codec.suffix}"
 
 
 def _stored(run: RunView, kind: str, row: Row) -> Tensor:
@@ -159,56 +158,3 @@ def _load(path: Path) -> Tensor:
         raise UserError(
             f"{path} is missing or damaged; remove the run and make it again"
         ) from error
-
-
-def index_data(runs: Sequence[RunView], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the gallery's script works with.
-
-    Args:
-        runs: all runs.
-        images: `image_data` of every image, in order.
-    """
-    groups = subjects(runs)
-    order = list(groups)
-    used = {id for image in images for result in image["results"] for id in result["values"]}
-    return {
-        "subjects": [{"title": subject.title, "split": subject.split} for subject in groups],
-        "runs": [{"label": r.label, "subject": order.index(r.subject)} for r in runs],
-        "orders": [
-            {"id": o.id, "title": o.title, "higher": o.higher_is_better}
-            for o in ORDERS
-            if o.id in used
-        ],
-        "images": images,
-    }
-
-
-def image_data(image: Shown, subject: int) -> dict[str, Any]:
-    """One image for the gallery's script; runs are counted from 0 there."""
-    return {
-        "id": image.item.id,
-        "name": image.item.name,
-        "subject": subject,
-        "source": image.source,
-        "target": image.target,
-        "label": image.label,
-        "correct": image.item.row.correct,
-        "input": image.input,
-        "truth": image.truth,
-        "size": image.size,
-        "results": [
-            {
-                "run": result.run.number - 1,
-                "flipped": result.row.flipped,
-                "finite": result.row.finite,
-                "pictures": dict(result.pictures),
-                "values": {id: _short(value) for id, value in result.values.items()},
-            }
-            for result in image.results
-        ],
-    }
-
-
-def _short(value: float | None) -> float | None:
-    """Five significant digits are enough to sort by, and keep the page small."""
-    return None if value is None else float(f"{value:.5g}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from vcebench.data.registry import UnknownNameError, dataset_entry
 from vcebench.errors import UserError
+from vcebench.folders.images import Codec
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.settings.config import RunConfig, build_config
@@ -53,6 +54,11 @@ class RunView:
     rows: Mapping[str, Row]
     measured: Measured
     values: Mapping[str, Mapping[str, float]]
+
+    @property
+    def codec(self) -> Codec:
+        """How its images are stored."""
+        return Codec(self.config.image_format)
 
     @property
     def images(self) -> int:
