@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vcebench.commands.options import Form, Format
+from vcebench.commands.options import Form, Format, say
 
 
 class What(StrEnum):
@@ -41,8 +41,18 @@ def list_(
 
 
 def _methods() -> Iterable[dict[str, Any]]:
+    from vcebench.errors import UserError
     from vcebench.methods.registry import METHODS
+    from vcebench.settings.plugins import find_method, offered
 
+    found = dict.fromkeys(METHODS, "vcebench")
+    for plugin in offered():
+        try:
+            find_method(plugin.id)
+        except UserError as error:  # a broken plug-in does not stop the others
+            say(str(error))
+        else:
+            found.setdefault(plugin.id, plugin.where)
     for name, entry in METHODS.items():
         yield {
             "id": name,
@@ -51,6 +61,7 @@ def _methods() -> Iterable[dict[str, Any]]:
             "reference": entry.reference,
             "parameters": entry.parameters(),
             "fixed": dict(entry.fixed),
+            "from": found[name],
         }
 
 

@@ -45,7 +45,11 @@ Number = float | None
 
 def run(
     method: Annotated[
-        str | None, typer.Option(help="id of a method: `vcebench list methods`")
+        str | None,
+        typer.Option(
+            help="id of a method: `vcebench list methods`; or your own, package.module:Name or "
+            "./file.py:Name"
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="id of a data set: `vcebench list datasets`")
@@ -145,6 +149,10 @@ def run(
     workers: Workers = None,
     address: Address = None,
     shard: Shard = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="what tables call a method given by its place", rich_help_panel=_METHOD),
+    ] = None,
     form: Format = Form.github,
 ) -> None:
     """Explain the images of a data set, and print the row of metrics.
@@ -167,6 +175,8 @@ def run(
       vcebench run --method maskdime --dataset synthfaces --engine ray --workers 8
 
       vcebench run --method maskdime --dataset synthfaces --shard 0/8
+
+      vcebench run --method ./mine.py:explain --name mine --dataset synthfaces
     """
     from vcebench.jobs.session import run_seeds
     from vcebench.running.shards import parse_shard
@@ -197,6 +207,7 @@ def run(
         skip_bad=skip_bad,
         classifier=classifier.value,
         shard=None if shard is None else parse_shard(shard, os.environ),
+        name=name,
     )
     if config is not None:
         request = with_custom(request, config)
@@ -204,6 +215,8 @@ def run(
         complete, images = resolve(request)
     except UserError as error:
         raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
+    if complete.origin is not None and engine is not EngineName.local:
+        raise UserError("a method from outside runs in this process: leave --engine away")
     if dry_run:
         _print_plan(complete, images, seeds, output, threads, form)
         return

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from vcebench.data.base import Task
-from vcebench.data.folder import safe_name
+from vcebench.data.ids import safe_name
 from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.foreign.pairs import PAIRS, Found, Pair, read_list, read_two_folders
@@ -127,7 +127,7 @@ def import_folder(
     bundle = _networks(request, config, notes)
     with ThreadPoolExecutor(request.threads or os.cpu_count() or 1, "vcebench") as pool:
         matched = _matched(request, config, found, pool, notes)
-        if matched is not None and config.origin is not None:
+        if matched is not None and isinstance(config.origin, Imported):
             origin = config.origin.model_copy(update={"images": matched.title})
             config = config.model_copy(update={"origin": origin, "split": matched.images.split})
         classifier = None if bundle is None else bundle.classifier

@@ -15,18 +15,21 @@ from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
 from vcebench.evaluating.summary import save
-from vcebench.folders.images import dequantise, write_atomic
-from vcebench.folders.runfolder import MANIFEST, RunFolder
+from vcebench.folders import inside
+from vcebench.folders.images import dequantise
+from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
 from vcebench.folders.store import writing
 from vcebench.metrics.diversity import pairwise_distances, sigma_l
 from vcebench.metrics.result import MetricValue, missing, summarise
 from vcebench.models.bundle import Bundle
 from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
+from vcebench.running.inputs import check_data
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
+from vcebench.running.stored import check_classifier, networks_of_run
 from vcebench.settings.config import RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import CustomTask, stored_custom
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -115,11 +118,14 @@ def measure_again(
     """
     folders = run_folders(path)
     config = folders[0].config()
-    _check_custom(config, custom)
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
-    bundle = networks_of(config if device is None else config.model_copy(update={"device": device}))
+    bundle = networks_of_run(folders[0], custom, device)
+    for folder in folders[1:]:
+        check_classifier(folder, bundle)
+    notes = _compared(folders, config, custom)
     results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
+    results = [_with_notes(result, notes) for result in results]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:
         for result in results:
@@ -127,30 +133,32 @@ def measure_again(
     return results
 
 
-def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
-    """A run of somebody's own task names code to import: only what the caller names is run."""
-    if config.custom is None:
-        return
-    if custom is None:
-        raise UserError("this run is of a task of one's own: name its file too, --config FILE.toml")
-    stored = CustomTask(**config.custom)
-    if custom.model_copy(update={"data": stored.data}) != stored:
-        raise UserError("--config describes other networks than those the run was made with")
+def _compared(
+    folders: Sequence[RunFolder], config: RunConfig, custom: CustomTask | None
+) -> list[str]:
+    """Refuse data that are not those of the runs; what could not be compared, as lines."""
+    if config.custom is None or custom is None:
+        return []
+    return check_data(folders, stored_custom(config.custom), custom)
+
+
+def _with_notes(result: Result, notes: Sequence[str]) -> Result:
+    evaluation = result.evaluation
+    return replace(result, evaluation=replace(evaluation, notes=(*evaluation.notes, *notes)))
 
 
 def task_of(config: RunConfig) -> Task:
     """The task a run is about, a registered one or somebody's own."""
     if config.custom is not None:
-        return CustomTask(**config.custom).task()
+        return stored_custom(config.custom).task()
     return dataset_entry(config.dataset).task(config.task)
 
 
 def run_folders(path: Path) -> list[RunFolder]:
     """The run folder at `path`, or those of its seeds in their order."""
-    seeds = [entry.parent for entry in path.glob(f"seed-*/{MANIFEST}")]
-    if seeds and not (path / MANIFEST).exists():
-        ordered = sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-")))
-        return [RunFolder(entry) for entry in ordered]
+    seeds = seed_folders(path)
+    if seeds and not inside.exists(path, MANIFEST):
+        return [RunFolder(seed) for seed in seeds]
     return [RunFolder.existing(path)]
 
 
@@ -161,7 +169,7 @@ def keep(result: Result) -> None:
     config = folder.config()
     sheet = contact_sheet(folder, task_of(config))
     with writing(folder.path):
-        write_atomic(folder.path / CONTACT_SHEET, png_bytes(sheet))
+        inside.write_lasting(folder.path, CONTACT_SHEET, png_bytes(sheet))
 
 
 def with_diversity(
@@ -188,7 +196,7 @@ def diversity(
         folders[0].config().model_copy(update={"seed": 0}).digest()
     }:
         raise UserError(f"the seeds in {folders[0].path.parent} differ in more than the seed")
-    shared = [row for row in rows[0].values() if all(row.id in other for other in rows)][:limit]
+    shared = [id for id in rows[0] if all(id in other for other in rows)][:limit]
     if bundle.lpips is None and "lpips" in bundle.missing:
         return missing("sigma_l", bundle.missing["lpips"])
     name = f"LPIPS's formula, unweighted, on {bundle.backbones.get('perceptual', 'perceptual')}"
@@ -199,13 +207,13 @@ def diversity(
         look, distance = nn.Identity(), bundle.lpips
     if not shared:
         return missing("sigma_l", "no image is finite in all seeds", backbone=name)
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     values: list[float] = []
     for start in range(0, len(shared), _CHUNK):
         chunk = shared[start : start + _CHUNK]
         features = [
-            look(dequantise(folder.images("counterfactuals", chunk).to(device)))
-            for folder in folders
+            look(dequantise(folder.images("counterfactuals", [own[id] for id in chunk]).to(device)))
+            for folder, own in zip(folders, rows, strict=True)
         ]
         values += list(sigma_l(pairwise_distances(features, distance), len(folders)))
     nobody = [False] * len(values)

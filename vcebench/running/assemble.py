@@ -24,20 +24,23 @@ def networks_of(config: RunConfig) -> Bundle:
     with user_errors():
         if config.custom is not None:
             from vcebench.models.own import load_own_bundle, needs_perceptual
-            from vcebench.settings.custom import CustomTask
+            from vcebench.settings.custom import stored_custom
 
-            task = CustomTask(**config.custom)
+            task = stored_custom(config.custom)
             needs_perceptual(config.guidance.lambda_perceptual)
             return load_own_bundle(task, config.device)
         return load_bundle(config.dataset, config.task, config.device, classifier=config.classifier)
 
 
 def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Role → name and checkpoint hash, for the manifest."""
-    return {
+    """Role → name and checkpoint hash, and that of its code if it is known, for the manifest."""
+    facts = {
         role: {"name": bundle.backbones.get(role, role), "sha256": digest}
         for role, digest in bundle.hashes.items()
     }
+    for role, digest in bundle.codes.items():
+        facts[role]["code_sha256"] = digest
+    return facts
 
 
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:

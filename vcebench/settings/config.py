@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vcebench.errors import UserError
-from vcebench.settings.origin import Imported
+from vcebench.settings.origin import Imported, Plugin
 
 PROTOCOL = "ace-2023/1"
 """Name and version of the definitions that numbers of a run follow."""
@@ -93,7 +93,7 @@ class RunConfig(_Frozen):
     custom: dict[str, Any] | None = None
     classifier: Explained = "task"
     shard: tuple[int, int] | None = None
-    origin: Imported | None = None
+    origin: Annotated[Imported | Plugin | None, Field(discriminator="kind")] = None
 
     @field_validator("shard")
     @classmethod

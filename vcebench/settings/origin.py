@@ -27,6 +27,24 @@ class Imported(BaseModel):
     images: str | None = None
 
 
+class Plugin(BaseModel):
+    """A method from outside this package.
+
+    where: "module:Name"; a file by its name alone.
+    version: what its package says, None if it says nothing.
+    sha256: of the source it was loaded from.
+    callable: it is no `Method` but a function, of whose costs nothing is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["plugin"] = "plugin"
+    where: str
+    version: str | None = None
+    sha256: str
+    callable: bool = False
+
+
 def published_name(method: str) -> str:
     """The id that tables and claims know a method by, imported or not.
 

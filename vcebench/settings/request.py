@@ -14,14 +14,15 @@ from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.method import Method
 from vcebench.methods.registry import METHODS, method
 from vcebench.settings.config import (
-    GuidanceConfig,
     RunConfig,
     Setting,
     build_config,
     build_guidance,
 )
 from vcebench.settings.custom import CustomTask, read_custom
+from vcebench.settings.plugins import find_method
 from vcebench.settings.presets import preset
+from vcebench.settings.runtable import run_table
 
 SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
 """Settings of methods that have command-line options of their own."""
@@ -39,6 +40,7 @@ class Request:
     classifier: "task", or "random" or "permuted" for the sanity check.
     custom: a task of somebody's own; it takes the place of data set, task and split.
     shard: (i, n), only every n-th image from the i-th on.
+    name: what tables call a method that is given by its place.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Request:
     classifier: str = "task"
     custom: CustomTask | None = None
     shard: tuple[int, int] | None = None
+    name: str | None = None
 
 
 def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
@@ -73,6 +76,8 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         raise UserError("say which data set: --dataset ID, or --config FILE.toml for your own")
     if request.custom is not None and request.classifier != "task":
         raise UserError(f"--classifier {request.classifier} is for synthfaces smile, not your own")
+    id, origin = find_method(request.method, request.name)
+    request = replace(request, method=id)
     with user_errors():
         method(request.method)  # an unknown method is reported before anything is opened
         images = _images(request)
@@ -101,6 +106,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         classifier=request.classifier,
         custom=_custom(request, images),
         shard=request.shard,
+        origin=origin,
     )
     return config, images
 
@@ -112,26 +118,21 @@ def with_custom(request: Request, path: Path) -> Request:
     """
     if request.dataset or request.task or request.split:
         raise UserError("--config brings its own images: leave --dataset, --task, --split away")
-    custom, table = read_custom(path)
-    asked = dict(table)
-    named = {
-        name: asked.pop(name, None)
-        for name in ("method", "limit", "batch_size", "seed", "precision", "image_format")
-    }
-    weights = {name: asked.pop(name) for name in list(asked) if name in GuidanceConfig.model_fields}
+    custom, content = read_custom(path)
+    table = run_table(content, path)
     given = {name: value for name, value in request.guidance.items() if value is not True}
     defaults = Request(method="", dataset="")
     chosen = {
         name: value
-        for name, value in named.items()
-        if value is not None and getattr(request, name) == getattr(defaults, name)
+        for name, value in table.named().items()
+        if getattr(request, name) == getattr(defaults, name)
     }
     return replace(
         request,
         **chosen,
         dataset=custom.name,
-        settings={**asked, **request.settings},
-        guidance={**weights, **given},
+        settings={**table.settings(), **request.settings},
+        guidance={**table.guidance(), **given},
         custom=custom,
     )
 

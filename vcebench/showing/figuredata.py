@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from vcebench.data.base import HasAttributes
 from vcebench.data.registry import open_dataset
-from vcebench.errors import UserError, one_line
+from vcebench.errors import UserError
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -35,7 +33,7 @@ def label_of(folder: RunFolder) -> str:
 
 def tries_of(folder: RunFolder) -> Tries:
     """The tries of a run. Raises `UserError` if there is no finished image."""
-    rows = folder.rows()
+    rows = [row for row in folder.rows() if not row.already_target]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
     if any(None in (row.nfe, row.lambda_class) for row in rows):
@@ -50,7 +48,7 @@ def tries_of(folder: RunFolder) -> Tries:
 
 def traced(folder: RunFolder) -> list[str]:
     """Ids of the images whose steps are stored."""
-    return sorted(path.stem for path in (folder.path / "trace").glob("*.safetensors"))
+    return sorted(row.id for row in folder.rows() if folder.has("trace", row))
 
 
 def common_image(folders: Sequence[RunFolder], wanted: str | None = None) -> str:
@@ -65,18 +63,14 @@ def common_image(folders: Sequence[RunFolder], wanted: str | None = None) -> str
 
 def film_of(folder: RunFolder, image_id: str) -> Film:
     """The steps of an image. Raises `UserError` if the trace cannot be read."""
-    path = folder.path / "trace" / f"{image_id}.safetensors"
-    try:
-        trace = load_file(path)
-        return Film(
-            label_of(folder),
-            [int(i) for i in trace["index"]],
-            trace["x_t"].float().numpy(),
-            trace["mask_z"][:, 0].numpy(),
-            trace["mask_x"][:, 0].numpy(),
-        )
-    except (OSError, KeyError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({one_line(error)}); run it again") from error
+    trace = folder.trace(next(row for row in folder.rows() if row.id == image_id))
+    return Film(
+        label_of(folder),
+        [int(i) for i in trace["index"]],
+        trace["x_t"].float().numpy(),
+        trace["mask_z"][:, 0].numpy(),
+        trace["mask_x"][:, 0].numpy(),
+    )
 
 
 @torch.no_grad()
@@ -85,7 +79,7 @@ def curves_of(folder: RunFolder, bundle: Bundle, images: int = CURVE_IMAGES) -> 
     rows = [row for row in folder.rows() if row.finite and row.correct][:images]
     if not rows:
         raise UserError(f"{folder.path} has no correctly classified image for COUT curves")
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     found = cout.cout(
         folder.images("inputs", rows),
         folder.images("counterfactuals", rows),
@@ -134,7 +128,7 @@ def _attributes(
     """Oracle probabilities of stored images, (n, A)."""
     oracle = bundle.oracle
     assert oracle is not None
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     parts = []
     for start in range(0, len(rows), _CHUNK):
         images = folder.images(kind, list(rows[start : start + _CHUNK]))

@@ -25,9 +25,10 @@ from safetensors.torch import save
 from vcebench.data.celeba import read_attributes, read_partition
 from vcebench.data.celeba_attributes import ATTRIBUTES
 from vcebench.data.files import Geometry, read_picture
-from vcebench.data.folder import list_csv
+from vcebench.data.listing import list_csv
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
@@ -159,7 +160,7 @@ def test_label_lists(changes: list[Edit]) -> None:
         path.write_bytes(mutate(b"file,label\na.png,plum\nb c.png,cherry\n", changes))
         found = read(lambda: list_csv(path, place, ("plum", "cherry")))
         if found is not None:
-            for name, number in found[0]:
+            for name, number in found.rows:
                 assert (place / name).resolve().is_relative_to(place.resolve())
                 assert number in (0, 1)
 
@@ -203,13 +204,7 @@ def run_files() -> dict[str, bytes]:
     """Manifest, shard, metrics and a picture of a run of one made-up image."""
     config = build_config(method="maskdime", dataset="digits", task="3-8", limit=1)
     manifest = {
-        "format": 1,
-        "protocol": PROTOCOL,
-        "status": "finished",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": {"prior": {"name": "prior", "sha256": "0" * 64}},
-        "data_root": None,
+        **new_manifest(config, {"prior": {"name": "prior", "sha256": "0" * 64}}),
         "sittings": [{"threads": 1, "device": "x86", "started": "2026-01-01T00:00:00"}],
     }
     numbers = ("label", "prediction", "source", "target", "tries", "nfe", "lambda_class", "seconds")

@@ -28,7 +28,7 @@ PIECE = 1000
 """Images in a file."""
 
 # Bits of a result, as static/data.js reads them.
-_EXPLAINED, _FLIPPED, _FINITE, _MASK, _UNKNOWN = 1, 2, 4, 8, 16
+_EXPLAINED, _FLIPPED, _FINITE, _MASK, _UNKNOWN, _ALREADY = 1, 2, 4, 8, 16, 32
 _WRONG, _CORRECT, _NOT_KNOWN = 0, 1, 2
 
 
@@ -95,7 +95,7 @@ class Pieces:
                 {
                     "label": run.label,
                     "subject": titles.index(run.subject),
-                    "suffix": run.codec.suffix,
+                    "suffix": run.folder.codec().suffix,
                 }
                 for run in self._runs
             ],
@@ -127,6 +127,7 @@ class Pieces:
             _FINITE: row.finite,
             _MASK: "mask" in result.pictures,
             _UNKNOWN: row.flipped is None,
+            _ALREADY: row.already_target,
         }
         flags = sum(bit for bit, holds in bits.items() if holds)
         self._flags[run.number][position] = flags

@@ -10,10 +10,9 @@ from typing import Any
 
 from vcebench.data.registry import UnknownNameError, dataset_entry
 from vcebench.errors import UserError
-from vcebench.folders.images import Codec
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
-from vcebench.settings.config import RunConfig, build_config
+from vcebench.settings.config import RunConfig
 from vcebench.showing.report.numbers import Measured, measured_of
 
 
@@ -56,11 +55,6 @@ class RunView:
     values: Mapping[str, Mapping[str, float]]
 
     @property
-    def codec(self) -> Codec:
-        """How its images are stored."""
-        return Codec(self.config.image_format)
-
-    @property
     def images(self) -> int:
         """Number of finished images."""
         return len(self.rows)
@@ -68,7 +62,12 @@ class RunView:
     @property
     def non_finite(self) -> int:
         """Images without a counterfactual."""
-        return sum(not row.finite for row in self.rows.values())
+        return sum(not row.finite for row in self.rows.values()) - self.already_target
+
+    @property
+    def already_target(self) -> int:
+        """Images that were of the class asked for before any edit."""
+        return sum(row.already_target for row in self.rows.values())
 
     @property
     def made_with(self) -> dict[str, str]:
@@ -127,12 +126,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunView]:
 
 def _read(number: int, path: Path) -> RunView:
     folder = RunFolder.existing(path)
-    manifest = folder.manifest()
-    try:
-        config = build_config(**manifest["config"])
-        protocol = str(manifest["protocol"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"the manifest of {path} lacks {error}; give another run") from error
+    manifest, config = folder.manifest(), folder.config()
     rows = {row.id: row for row in folder.rows()}
     if not rows:
         raise UserError(f"{path} holds no finished image; run it first")
@@ -142,7 +136,7 @@ def _read(number: int, path: Path) -> RunView:
         folder=folder,
         manifest=manifest,
         config=config,
-        subject=Subject(config.dataset, config.task, config.split, protocol),
+        subject=Subject(config.dataset, config.task, config.split, manifest["protocol"]),
         rows=rows,
         measured=measured_of(folder, len(rows)),
         values=folder.per_image(),

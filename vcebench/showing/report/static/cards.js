@@ -36,13 +36,17 @@ window.Cards = (() => {
   const CAPTION = { counterfactual: "Counter\u00adfactual", difference: "Difference", mask: "Mask" };
 
   const result = (image, one, label) => {
-    const verdict = one.flipped === null ? "flip not known" : "not flipped";
-    const words = !one.finite ? "no result" : one.flipped ? "flipped" : verdict;
+    const verdict = () => {
+      if (one.already) return "already target";
+      if (!one.finite) return "no result";
+      if (one.flipped === null) return "flip not known";
+      return one.flipped ? "flipped" : "not flipped";
+    };
     const head = make(
       "p",
       { class: "head" },
       make("b", {}, label),
-      make("span", { class: `verdict ${one.flipped ? "yes" : "no"}` }, words),
+      make("span", { class: `verdict ${one.flipped ? "yes" : "no"}` }, verdict()),
     );
     if (one.probability !== null) {
       const p = make("span", { class: "muted", title: "probability of the target" });

@@ -9,6 +9,7 @@ window.ReportData = (() => {
   const FINITE = 4;
   const MASK = 8;
   const UNKNOWN = 16;
+  const ALREADY = 32;
 
   const head = JSON.parse(document.querySelector("#data").textContent);
   const waiting = new Map();
@@ -73,6 +74,7 @@ window.ReportData = (() => {
     return {
       run,
       finite,
+      already: Boolean(bits & ALREADY),
       flipped: bits & UNKNOWN ? null : Boolean(bits & FLIPPED),
       probability,
       pictures: finite ? named : {},
