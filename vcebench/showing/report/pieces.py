@@ -79,7 +79,7 @@ class Pieces:
             self._write(f"run-{number}", _encoded(flags))
         for (number, order), values in self._values.items():
             self._write(f"run-{number}-{order}", _encoded(values))
-        ordered = {order: [] for _, order in self._values}
+        ordered: dict[str, list[int]] = {order: [] for _, order in self._values}
         for number, order in self._values:
             ordered[order].append(number - 1)
         titles = list(self._ranges)
