@@ -141,7 +141,11 @@ def test_networks_that_a_manifest_names_are_never_loaded(
     nothing_happened(command, run, trap, watch)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+# Its rank correlations take minutes, whatever the runs are.
+ALL = [pytest.param(c, marks=pytest.mark.slow if c == "truth" else ()) for c in COMMANDS]
+
+
+@pytest.mark.parametrize("command", ALL)
 def test_no_command_uses_what_a_manifest_names(
     command: str, run: Path, trap: Path, watch: Watch, capsys
 ) -> None:
@@ -151,7 +155,7 @@ def test_no_command_uses_what_a_manifest_names(
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ["evaluate", "compare", "figures", "table", "merge"])
 def test_a_data_folder_that_a_manifest_names_is_not_opened(
     command: str, run: Path, trap: Path, watch: Watch
 ) -> None:

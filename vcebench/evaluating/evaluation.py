@@ -30,6 +30,8 @@ UNBOUND = (
     "the run was made before rows knew digests of their files: a picture that was exchanged would "
     "not be noticed"
 )
+_ENOUGH = 12
+"""Labelled images from which on agreement with the classifier says something."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Evaluation:
         values: one entry per metric of the protocol, missing ones with their reason.
         images: number of explained images; `non_finite` of them have no counterfactual and are
             not counted by any metric.
+        already_target: further images that are predicted as the class asked for; nothing was
+            tried with them, and no metric counts them.
         float_fr: flip rate before quantisation, in percent; None without images, or not known.
         seconds_per_image: mean share of the wall time; None without images, or not known.
         memory_of: what `peak_memory` counted.
@@ -62,6 +66,7 @@ class Evaluation:
     per_image: dict[str, dict[str, float]] = field(default_factory=dict)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     judge: str | None = None
+    already_target: int = 0
 
 
 def evaluate(
@@ -89,6 +94,7 @@ def evaluate(
     rows = folder.rows()[:limit]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
+    rows, stored = [row for row in rows if not row.already_target], rows
     finite = [row for row in rows if row.finite]
     values: dict[str, MetricValue] = {}
     notes: list[str] = []
@@ -106,6 +112,7 @@ def evaluate(
     if any(row.files_sha256 is None for row in rows):
         notes.append(UNBOUND)
     notes += _smaller_batches(rows, folder.config().batch_size)
+    notes += [str(note) for note in manifest.get("data_notes", [])] + _wrong_order(stored)
     seconds = _known([row.seconds for row in rows])
     costs, memory_of = _costs(rows, seconds, manifest)
     values |= costs
@@ -116,6 +123,7 @@ def evaluate(
         },
         images=len(rows),
         non_finite=len(rows) - len(finite),
+        already_target=len(stored) - len(rows),
         float_fr=_mean(_known([row.flipped_float for row in finite]), 100),
         seconds_per_image=_mean(seconds),
         memory_of=memory_of,
@@ -203,6 +211,22 @@ def _smaller_batches(rows: Sequence[Row], asked: int) -> list[str]:
     return [
         f"{count} of {len(rows)} images were made in batches of {' or '.join(map(str, sizes))} "
         f"instead of {asked}, as memory ran out; a few pixels may differ"
+    ]
+
+
+def _wrong_order(rows: Sequence[Row]) -> list[str]:
+    """A line if the classifier agrees with the labels far less often than by chance.
+
+    Then labels and outputs are most likely counted in another order.
+    """
+    labelled = [row for row in rows if row.label >= 0]
+    classes = len({row.label for row in labelled} | {row.prediction for row in labelled})
+    agreed = sum(bool(row.correct) for row in labelled)
+    if len(labelled) < _ENOUGH or agreed * classes * 2 >= len(labelled):
+        return []
+    return [
+        f"the classifier agrees with {agreed} of {len(labelled)} labels, less than half of what "
+        "chance gives: are the classes in the order of its outputs?"
     ]
 
 

@@ -84,7 +84,7 @@ def extract(
     Raises:
         UserError: a stored image cannot be read, or the networks do not take it.
     """
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     truths = all(folder.has("truths", row) for row in rows)
     before = torch.get_num_threads()
     on_cpu = device.type == "cpu"

@@ -60,6 +60,8 @@ def headline(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
     row["s/image"] = NOT_KNOWN if seconds is None else seconds
     row["peak MiB"] = _known(values["peak_memory"])
     row["n"] = evaluation.images
+    if evaluation.already_target:
+        row["already target"] = evaluation.already_target
     return row
 
 
@@ -110,6 +112,7 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         **_judge(evaluation),
         "images": evaluation.images,
         "non_finite": evaluation.non_finite,
+        "already_target": evaluation.already_target,
         "float_fr": evaluation.float_fr,
         "seconds_per_image": evaluation.seconds_per_image,
         "peak_memory_of": evaluation.memory_of,
@@ -174,6 +177,12 @@ def remarks(evaluation: Evaluation) -> list[str]:
     if evaluation.judge is not None:
         lines.insert(
             0, f"judged by {evaluation.judge}, not by the classifier that the images explain"
+        )
+    if evaluation.already_target:
+        lines.append(
+            f"{evaluation.already_target} of {evaluation.images + evaluation.already_target} "
+            "images are of the target class before any edit; they stay as they are and are "
+            "counted by no metric"
         )
     if evaluation.non_finite:
         lines.append(

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from vcebench.data.folder import safe_name
+from vcebench.data.ids import safe_name
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.runfolder import RunFolder
@@ -85,6 +85,7 @@ def judged_by(
         classifier=other.classifier,
         hashes={**measuring.hashes, "classifier": digest},
         backbones={**measuring.backbones, "classifier": f"{name} (judge)"},
+        codes={**measuring.codes, **other.codes} if other.codes else {},
     )
     return Judged(bundle, name)
 
@@ -113,6 +114,12 @@ def check_classifier(folder: RunFolder, bundle: Bundle) -> None:
             f"{folder.path} explains another classifier (SHA-256 {stored[:12]}…) than the one "
             f"here ({(found or 'unknown')[:12]}…); use the files it was made with, or have it "
             "judged by another one: vcebench evaluate --judge"
+        )
+    code = folder.manifest()["networks"].get("classifier", {}).get("code_sha256")
+    if code is not None and bundle.codes.get("classifier") != code:
+        raise UserError(
+            f"{folder.path} explains a classifier of other code (the file it comes from changed); "
+            "use the file it was made with"
         )
 
 
