@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from vcebench.errors import UserError, one_line, user_errors
@@ -23,6 +26,8 @@ from vcebench.running.precision import in_precision, precision_flags
 from vcebench.running.tries import Item
 from vcebench.running.worker import Worker
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
+from vcebench.showing.grids import grid
+from vcebench.showing.pictures import png_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,7 @@ class Explanations:
         finite: bool (N,); where it is False the method returned NaN or infinity, and the
             counterfactual is grey there.
         mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none.
+        images: uint8 (N, 3, H, W), what was explained.
     """
 
     counterfactuals: Tensor
@@ -58,8 +64,64 @@ class Explanations:
     mask_z: Tensor | None
     mask_x: Tensor | None
 
+    images: Tensor | None = None
+
     def __len__(self) -> int:
         return len(self.counterfactuals)
+
+    def __getitem__(self, index: int) -> Explained:
+        """One image: its facts by name, its pictures, and a picture of them in a notebook."""
+        found = {str(k): v for k, v in self.to_frame().iloc[index].to_dict().items()}
+        before = None if self.images is None else self.images[index]
+        return Explained(before, self.counterfactuals[index], found)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an image with everything but pictures and masks."""
+        names = ["flipped", "prediction", "source", "target", "target_probability_input"]
+        names += ["target_probability", "lambda_class", "tries", "nfe", "finite"]
+        return pd.DataFrame({name: getattr(self, name).tolist() for name in names})
+
+    def show(self, count: int = 8) -> Image.Image:
+        """Input and counterfactual of the first images, as one picture."""
+        shown = range(min(count, len(self)))
+        columns: dict[str, list[Tensor | None]] = {}
+        if self.images is not None:
+            columns["input"] = [self.images[i] for i in shown]
+        columns["counterfactual"] = [self.counterfactuals[i] for i in shown]
+        return grid(columns, [_said(self[i].facts) for i in shown])
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.show())
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One image of `Explanations`.
+
+    Attributes:
+        image, counterfactual: uint8 with shape (3, H, W).
+        facts: source, target, flipped, probabilities and costs by name.
+    """
+
+    image: Tensor | None
+    counterfactual: Tensor
+    facts: dict[str, Any]
+
+    def show(self) -> Image.Image:
+        """Both images side by side, as one picture."""
+        columns = {"counterfactual": [self.counterfactual]}
+        if self.image is not None:
+            columns = {"input": [self.image], **columns}
+        return grid(columns, [_said(self.facts)])
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.show())
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    verdict = "" if facts["flipped"] else ", not flipped"
+    before, after = facts["target_probability_input"], facts["target_probability"]
+    return f"{facts['source']} → {facts['target']}   {before:.2f} → {after:.2f}{verdict}"
 
 
 def explain(
@@ -290,5 +352,6 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         backward=torch.tensor([final.cost.backward for final in finals]),
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
+        images=torch.stack([final.attempt.item.image for final in finals]),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )
