@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vcebench.errors import UserError, one_line
+from vcebench.folders import inside
 from vcebench.folders.images import write_atomic
 from vcebench.folders.runfolder import MANIFEST, PER_IMAGE, SHARDS, RunFolder
 from vcebench.folders.store import writing
@@ -53,7 +54,7 @@ def pack(folder: RunFolder, output: Path) -> int:
         if not _NAMES.fullmatch(name):
             continue  # traces
         try:
-            contents[name] = (folder.path / name).read_bytes()
+            contents[name] = inside.read(folder.path, name)
         except OSError as error:
             raise UserError(f"{folder.path / name} is missing; run the command again") from error
     metrics = json.loads(contents["metrics.json"])

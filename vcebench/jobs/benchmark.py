@@ -119,11 +119,11 @@ class Benchmark:
 
     def add(self, path: str | Path, name: str | None = None) -> Result:
         """Take in a stored run of the same task, for instance an imported one."""
-        (result,) = measure_again(Path(path), threads=self._threads)
-        config = result.folder.config()
+        config = RunFolder.existing(Path(path)).config()
         task = (self.images.name, self.images.task.name, self.images.split)
         if (config.dataset, config.task, config.split) != task:
             raise UserError(f"{path} is about {config.dataset} {config.task}, not {' '.join(task)}")
+        (result,) = measure_again(Path(path), threads=self._threads)
         self.results[name or config.method] = result
         return result
 

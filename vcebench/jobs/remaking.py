@@ -15,7 +15,7 @@ import torch
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, user_errors
 from vcebench.evaluating.evaluation import evaluate
-from vcebench.folders.images import write_atomic
+from vcebench.folders import inside
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import writing
 from vcebench.formats import dump
@@ -114,7 +114,7 @@ def remake(folder: RunFolder, images: int = SAMPLE, threads: int | None = None) 
         versions=cost.versions(),
     )
     with writing(folder.path):
-        write_atomic(folder.path / REMAKE, (dump(asdict(found)) + "\n").encode())
+        inside.write_lasting(folder.path, REMAKE, (dump(asdict(found)) + "\n").encode())
     return found
 
 
@@ -151,12 +151,12 @@ def verdict_of(folder: RunFolder) -> Remake | None:
     Raises `UserError` if the file cannot be read.
     """
     path = folder.path / REMAKE
-    if not path.is_file():
-        return None
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(inside.read(folder.path, REMAKE))
         content["metrics"] = tuple(Compared(**record) for record in content["metrics"])
         found = Remake(**content)
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} cannot be read; make it anew: vcebench remake") from error
     return found if found.config_hash == folder.config().digest() else None

@@ -107,7 +107,8 @@ def compare(own: RunFolder, other: RunFolder, images: int | None = None) -> Comp
     rank = difference
     if rows:
         x = own.images("inputs", rows)
-        pair = (own.images("counterfactuals", rows), other.images("counterfactuals", rows))
+        others = [theirs[row.id] for row in rows]
+        pair = (own.images("counterfactuals", rows), other.images("counterfactuals", others))
         difference = edit_difference(x, *pair)
         rank = edit_rank_correlation(x, *pair)
     config = other.config()

@@ -15,6 +15,7 @@ import torch
 
 from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
+from vcebench.folders import inside
 from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.formats import readable
 from vcebench.models.bundle import Bundle
@@ -190,7 +191,7 @@ def plan_rows(
 
 def _stored(config: RunConfig, output: Path) -> int:
     """Images a run folder holds already. Raises `UserError` if it is of another configuration."""
-    if not (output / MANIFEST).exists():
+    if not inside.exists(output, MANIFEST):
         return 0
     folder = RunFolder(output)
     stored = folder.config()
