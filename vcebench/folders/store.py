@@ -27,12 +27,12 @@ from vcebench.folders.inside import check_id
 from vcebench.folders.rows import Row, to_table
 from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, RunFolder
 from vcebench.settings.config import RunConfig, differences
+from vcebench.settings.request import needs_of
 
 _LOCK = ".lock"
 # What changes no image may differ between the sittings of a run.
 _FREE = ("trace", "skip_bad")
-# Networks that decide what the images are; those of metrics may come and go.
-_MAKING = ("prior", "classifier", "perceptual")
+_CODE = "code_sha256"
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,16 @@ def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         _write_manifest(path, manifest)
         return dict(manifest)
     stored = RunFolder(path).manifest()
-    lines = differences(identity(stored), identity(manifest))
+    before, after = identity(stored), identity(manifest)
+    for role, facts in after["networks"].items():
+        if _CODE not in before["networks"].get(role, {}):  # older runs do not know it
+            facts.pop(_CODE, None)
+    lines = differences(before, after)
+    if any(_CODE in line for line in lines):
+        raise UserError(
+            f"{path} was made with other code of the classifier (the file it comes from changed); "
+            "give another --output or put the file back as it was"
+        )
     if lines:
         raise UserError(
             f"{path} was made with another configuration ({'; '.join(lines)}); "
@@ -202,7 +211,10 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = {**_defaults(), **manifest["config"]}
     config = {key: value for key, value in config.items() if key not in _FREE}
-    networks = {k: v for k, v in manifest["networks"].items() if k in _MAKING}
+    # Networks that decide what the images are; all others may come and go.
+    weight = config.get("guidance", {}).get("lambda_perceptual", 1.0)
+    making = needs_of(str(config.get("method")), weight) | {"classifier"}
+    networks = {k: v for k, v in manifest["networks"].items() if k in making}
     return json.loads(json.dumps({**config, "networks": networks}))  # type: ignore[no-any-return]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from vcebench.methods.core.prior import Prior
@@ -16,9 +17,9 @@ class Bundle:
     """The networks of one task, on one device, in evaluation mode.
 
     Attributes:
-        prior: the diffusion prior.
         classifier: the classifier that is explained.
-        perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W').
+        prior: the diffusion prior that a method walks on, if it was asked for.
+        perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
         representation: features of set distances: (B, 3, H, W) → (B, D).
         oracle: independent network: (B, 3, H, W) → logits (B, K).
         judge: the oracle as a classifier of this very task.
@@ -31,17 +32,19 @@ class Bundle:
         hashes: role → SHA-256 of the file.
         backbones: role → readable name, for tables.
         missing: role → why the network is not there (roles that only metrics need).
+        codes: role → SHA-256 of the code that makes the network, where it is somebody's own.
+        notes: what a person should know about how they were loaded.
     """
 
-    prior: Prior
     classifier: TargetClassifier
-    perceptual: nn.Module
-    representation: nn.Module | None
-    oracle: nn.Module | None
-    judge: TargetClassifier | None
-    identity: nn.Module | None
-    class_unit: float
-    perceptual_unit: float
+    prior: Prior | None = None
+    perceptual: nn.Module | None = None
+    representation: nn.Module | None = None
+    oracle: nn.Module | None = None
+    judge: TargetClassifier | None = None
+    identity: nn.Module | None = None
+    class_unit: float = 1.0
+    perceptual_unit: float = 1.0
     attributes: tuple[str, ...] = ()
     certificate: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -49,3 +52,13 @@ class Bundle:
     semantic: nn.Module | None = None
     lpips: nn.Module | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks live; a classifier may have no tensor that tells it."""
+        networks = (self.classifier, self.prior, self.perceptual)
+        there = (network for network in networks if network is not None)
+        tensors = (t for n in there for t in (*n.parameters(), *n.buffers()))
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from vcebench.methods.core.method import Explanation, Method
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
-from vcebench.running.tries import Outcome, Try
+from vcebench.running.tries import Item, Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
 
 
@@ -34,7 +34,7 @@ class Worker:
 
     Attributes:
         method: the method.
-        prior, perceptual: its networks, as the precision tier runs them.
+        prior, perceptual: its networks, as the precision tier runs them; None if not needed.
         classifier: the classifier to explain, in float32: it judges.
         guide: the same classifier as the tier runs it: it guides.
         class_unit, perceptual_unit: calibrated factors of the guidance.
@@ -48,7 +48,7 @@ class Worker:
     """
 
     method: Method
-    prior: Prior
+    prior: Prior | None
     classifier: TargetClassifier
     guide: TargetClassifier
     perceptual: Callable[[Tensor], Tensor] | None
@@ -81,7 +81,7 @@ class Worker:
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
-        found = self.method.explain(
+        found = self._method(tries).explain(
             x,
             decision.target,
             prior=self.prior,
@@ -105,15 +105,22 @@ class Worker:
         source = torch.where(taken, decision.target, decision.source)
         return Decision(decision.prediction, source, target)
 
+    def _method(self, tries: Sequence[Try]) -> Method:
+        """The method with what the rung of these tries sets; λ_c goes to the guidance."""
+        others = of_method(tries[0].settings)
+        return replace(self.method, **others) if others else self.method
+
     def _guidance(self, padded: Sequence[Try], decision: Decision) -> Guidance:
         weights = self.guidance
-        rungs = torch.tensor([t.lambda_class for t in padded], device=self.device)
+        rungs = torch.tensor(
+            [1.0 if t.lambda_class is None else t.lambda_class for t in padded], device=self.device
+        )
         return Guidance(
             classifier=self.guide,
             lambda_class=rungs,
             perceptual=self.perceptual,
             source=decision.source,
-            lambda_perceptual=weights.lambda_perceptual,
+            lambda_perceptual=0.0 if self.perceptual is None else weights.lambda_perceptual,
             lambda_l1=weights.lambda_l1,
             class_unit=self.class_unit * weights.class_factor,
             perceptual_unit=self.perceptual_unit,
@@ -179,6 +186,10 @@ class Worker:
             )
         return outcomes
 
+    def input_file(self, item: Item) -> dict[str, bytes]:
+        """The file of an input: its path within the run folder → content."""
+        return {f"inputs/{item.id}{self.codec.suffix}": self.codec.encode(item.image)}
+
     def _files(
         self,
         attempt: Try,
@@ -187,10 +198,10 @@ class Worker:
         mask_x: Tensor | None,
         finite: bool,
     ) -> dict[str, bytes]:
-        name = f"{attempt.item.id}{self.codec.suffix}"
-        files = {f"inputs/{name}": self.codec.encode(attempt.item.image)}
+        files = self.input_file(attempt.item)
         if not finite:
             return files
+        name = f"{attempt.item.id}{self.codec.suffix}"
         files[f"counterfactuals/{name}"] = self.codec.encode(image)
         masks = encode_masks(mask_z, mask_x)
         if masks is not None:
