@@ -134,7 +134,7 @@ def compare(
     if configs[0].custom is not None and custom is None:
         _same_classifier(folders)
         sides = [stored_side(f, r) for f, r in zip(folders, chosen, strict=True)]
-        result = compare_sides(*sides)
+        result = compare_sides(sides[0], sides[1])
         notes.append(
             "figures as run or evaluate stored them; --config FILE.toml computes all metrics anew, "
             "those of whole sets too"
