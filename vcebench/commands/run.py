@@ -308,7 +308,8 @@ def _print_plan(
 
     say("a few steps of the first images, to estimate …")
     where = output or RUNS / config.folder_name(seeds)
-    rows = plan_rows(config, images, networks_of(config), where, seeds, threads)
+    bundle = networks_of(config, metrics=False)
+    rows = plan_rows(config, images, bundle, where, seeds, threads)
     typer.echo(Table(rows).render(form.value))
 
 

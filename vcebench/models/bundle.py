@@ -16,9 +16,9 @@ class Bundle:
     """The networks of one task, on one device, in evaluation mode.
 
     Attributes:
-        prior: the diffusion prior.
         classifier: the classifier that is explained.
-        perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W').
+        prior: the diffusion prior that a method walks on, if it was asked for.
+        perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
         representation: features of set distances: (B, 3, H, W) → (B, D).
         oracle: independent network: (B, 3, H, W) → logits (B, K).
         judge: the oracle as a classifier of this very task.
@@ -33,15 +33,15 @@ class Bundle:
         missing: role → why the network is not there (roles that only metrics need).
     """
 
-    prior: Prior
     classifier: TargetClassifier
-    perceptual: nn.Module
-    representation: nn.Module | None
-    oracle: nn.Module | None
-    judge: TargetClassifier | None
-    identity: nn.Module | None
-    class_unit: float
-    perceptual_unit: float
+    prior: Prior | None = None
+    perceptual: nn.Module | None = None
+    representation: nn.Module | None = None
+    oracle: nn.Module | None = None
+    judge: TargetClassifier | None = None
+    identity: nn.Module | None = None
+    class_unit: float = 1.0
+    perceptual_unit: float = 1.0
     attributes: tuple[str, ...] = ()
     certificate: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from vcebench.errors import UserError, one_line
+from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.bundle import Bundle
@@ -35,39 +36,50 @@ METRIC_ROLES = {"representation": "inception", "semantic": "simsiam", "lpips": "
 
 
 def load_own_bundle(
-    task: CustomTask, device: torch.device | str = "cpu", weights: Path | None = None
+    task: CustomTask,
+    device: torch.device | str = "cpu",
+    weights: Path | None = None,
+    needs: Set[str] = Method.needs,
+    metrics: bool = True,
 ) -> Bundle:
     """The networks of somebody's own task, and those published ones that happen to be there.
 
     Without the published VGG-19 there is no perceptual loss: λ_p has to be 0 then.
 
+    Args:
+        task: what the TOML file says.
+        device: where the networks shall live.
+        weights: the weights folder.
+        needs, metrics: see `vcebench.models.loading.load_bundle`.
+
     Raises UserError: a network cannot be loaded, or does not fit the images.
     """
     classifier, name = load_classifier(task.classifier)
-    prior = load_prior(task.prior)
+    own: dict[str, nn.Module] = {"classifier": classifier}
+    names = {"classifier": name}
+    prior = None
+    if "prior" in needs:
+        own["prior"] = prior = load_prior(task.prior)
+        names["prior"] = prior_name(task.prior)
     root = weights_root(weights)
-    roles = {"perceptual": "vgg19", **METRIC_ROLES}
+    roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
+    roles |= METRIC_ROLES if metrics else {}
     found = {r: f for r, id in roles.items() if (f := locate(CARDS[id], root)) is not None}
     networks = {role: load_published(CARDS[roles[role]], f.path) for role, f in found.items()}
-    for network in (classifier, prior, *networks.values()):
+    for network in (*own.values(), *networks.values()):
         network.to(device)
     explained = _interpret(classifier, task, device)
     return Bundle(
-        prior=prior,
         classifier=explained,
-        # Not called: `needs_perceptual` has seen to it that λ_p is 0.
-        perceptual=networks.get("perceptual", nn.Identity()),
+        prior=prior,
+        perceptual=networks.get("perceptual"),
         representation=networks.get("representation"),
-        oracle=None,
-        judge=None,
-        identity=None,
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=task.classifier.unit,
-        perceptual_unit=1.0,
-        hashes=_hashes(classifier, prior, found, roles, root),
-        backbones={"classifier": name, "prior": prior_name(task.prior)}
-        | {role: CARDS[roles[role]].title for role in networks},
+        hashes={role: state_digest(network) for role, network in own.items()}
+        | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
+        backbones=names | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root),
     )
 
@@ -78,17 +90,6 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
         "oracle": "there is no oracle for a task of one's own",
         "identity": "there is no identity network for a task of one's own",
     }
-
-
-def _hashes(
-    classifier: nn.Module,
-    prior: Prior,
-    found: Mapping[str, Found],
-    roles: Mapping[str, str],
-    root: Path,
-) -> dict[str, str]:
-    own = {"classifier": state_digest(classifier), "prior": state_digest(prior)}
-    return own | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()}
 
 
 def state_digest(module: nn.Module) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,11 +26,11 @@ from vcebench.running.tries import Item, Try
 from vcebench.running.worker import CancelledError, Worker
 from vcebench.settings.config import RunConfig, differences
 
-WARM_UP = 2
-"""Evaluations of the prior a batch makes before the clock starts."""
+WARM_UP = 1
+"""Evaluations of the prior a batch makes before the clock starts, or a few more: see below."""
 
 TIMED = 8
-"""Evaluations that are timed, or a few more: a batch is given up at the end of a step."""
+"""Evaluations that are timed, or a few more: the clock starts and ends where a step is recorded."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def _seconds_per_batch(
     """Wall seconds of a batch with `slots` of them at a time, as `engines.local` runs them."""
     tries = [Try(item, 0, worker.guidance.lambda_class[0], last=True) for item in items]
     clock = _Clock(slots)
-    hook = worker.prior.network.register_forward_hook(lambda *_: clock.evaluated())
+    if worker.prior is not None:
+        worker = replace(worker, prior=worker.prior.observed(clock.evaluated))
     before = torch.get_num_threads()
     if worker.device.type == "cpu":
         torch.set_num_threads(1)
@@ -114,13 +115,15 @@ def _seconds_per_batch(
                 with suppress(CancelledError):
                     batch.result()
     finally:
-        hook.remove()
         torch.set_num_threads(before)
     return clock.seconds_for(evaluations)
 
 
 class _Clock:
-    """Times evaluations of the prior over all batches, and ends the batches once it has enough."""
+    """Times evaluations of the prior over all batches, and ends the batches once it has enough.
+
+    From one record of a step to another there are whole steps, backward passes included.
+    """
 
     def __init__(self, slots: int) -> None:
         self.stop = threading.Event()
@@ -128,28 +131,34 @@ class _Clock:
         self._lock = threading.Lock()
         self._made = 0
         self._begun = time.perf_counter()
-        self._first = self._last = (0, self._begun)
+        self._waited = 0.0
+        self._first: tuple[int, float] | None = None
+        self._last = (0, self._begun)
 
-    def evaluated(self) -> None:
-        """The prior was evaluated for a batch."""
+    def evaluated(self, images: int) -> None:
+        """The prior is evaluated for a batch."""
         with self._lock:
+            if self._made == 0:
+                self._waited = time.perf_counter() - self._begun
             self._made += 1
-            if self._made == WARM_UP * self._slots:
-                self._first = (self._made, time.perf_counter())
 
     def stepped(self) -> None:
-        """A batch is through with a step."""
+        """A batch records a step."""
         with self._lock:
-            if self._made >= (WARM_UP + TIMED) * self._slots and not self.stop.is_set():
-                self._last = (self._made, time.perf_counter())
+            now = (self._made, time.perf_counter())
+            if self._first is None:
+                if self._made >= WARM_UP * self._slots:
+                    self._first = now
+            elif self._made - self._first[0] >= TIMED * self._slots and not self.stop.is_set():
+                self._last = now
                 self.stop.set()
 
     def seconds_for(self, evaluations: int) -> float:
         """Seconds of a batch that needs so many evaluations, as its share of the wall time."""
-        if not self.stop.is_set():  # all batches came to their end
+        if self._first is None or not self.stop.is_set():  # all batches came to their end
             return (time.perf_counter() - self._begun) / self._slots
         (before, start), (after, end) = self._first, self._last
-        return evaluations * (end - start) / (after - before)
+        return self._waited / self._slots + evaluations * (end - start) / (after - before)
 
 
 def plan_rows(

@@ -34,7 +34,7 @@ class Worker:
 
     Attributes:
         method: the method.
-        prior, perceptual: its networks, as the precision tier runs them.
+        prior, perceptual: its networks, as the precision tier runs them; None if not needed.
         classifier: the classifier to explain, in float32: it judges.
         guide: the same classifier as the tier runs it: it guides.
         class_unit, perceptual_unit: calibrated factors of the guidance.
@@ -48,7 +48,7 @@ class Worker:
     """
 
     method: Method
-    prior: Prior
+    prior: Prior | None
     classifier: TargetClassifier
     guide: TargetClassifier
     perceptual: Callable[[Tensor], Tensor] | None
@@ -113,7 +113,7 @@ class Worker:
             lambda_class=rungs,
             perceptual=self.perceptual,
             source=decision.source,
-            lambda_perceptual=weights.lambda_perceptual,
+            lambda_perceptual=0.0 if self.perceptual is None else weights.lambda_perceptual,
             lambda_l1=weights.lambda_l1,
             class_unit=self.class_unit * weights.class_factor,
             perceptual_unit=self.perceptual_unit,

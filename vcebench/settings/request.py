@@ -165,6 +165,15 @@ def configured_method(
     return method(name, **{**fitting, **overrides})
 
 
+def needs_of(method: str, lambda_perceptual: float) -> frozenset[str]:
+    """Roles of networks that make a run's images, besides the classifier.
+
+    A method that is not registered is taken for one that needs what most do.
+    """
+    factory = METHODS[method].factory if method in METHODS else Method
+    return factory.needs if lambda_perceptual != 0 else factory.needs - {"perceptual"}
+
+
 def method_of(config: RunConfig) -> Method:
     """The method of a configuration."""
     fixed = METHODS[config.method].fixed

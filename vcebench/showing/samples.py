@@ -9,6 +9,7 @@ from torch import Tensor
 from vcebench.data.registry import open_dataset
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.method import given
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.dime import DiMEUnconditional
 from vcebench.models.loading import load_bundle
@@ -38,7 +39,7 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
     examples = [images[index] for index in range(SHOWN)]
     x = dequantise(torch.stack([example.image for example in examples]))
     tau = preset(dataset, images.task.name).tau
-    explainer = DiMEUnconditional(tau=tau)
+    explainer, prior = DiMEUnconditional(tau=tau), given(bundle.prior)
     target = bundle.classifier.decide(x).target
     guidance = Guidance(bundle.classifier, torch.zeros(len(x)), bundle.perceptual)
     columns: dict[str, Tensor] = {"input": x}
@@ -46,8 +47,8 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
         shape = (x.shape[1], x.shape[2], x.shape[3])
         noise = KeyedNoise(seed, dataset, [example.id for example in examples], shape)
         start = noise.draw("start", 0, 0, 0)
-        columns[f"noised to {tau}"] = bundle.prior.schedule.q_sample(x, explainer.start(), start)
-        drawn = explainer.explain(x, target, prior=bundle.prior, guidance=guidance, noise=noise)
+        columns[f"noised to {tau}"] = prior.schedule.q_sample(x, explainer.start(), start)
+        drawn = explainer.explain(x, target, prior=prior, guidance=guidance, noise=noise)
         columns[f"denoised, seed {seed}"] = drawn.x_cf
     heads = ["input", f"noised to {tau}", *(f"denoised, seed {seed}" for seed in range(seeds))]
     tiles = [(head, quantise(columns[head][row])) for row in range(SHOWN) for head in heads]
