@@ -16,12 +16,13 @@ from benchmarks.setting import Scale
 from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.evaluating.evaluation import Evaluation, evaluate
 from vcebench.folders.images import Codec, dequantise
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
 from vcebench.models.bundle import Bundle
 from vcebench.models.loading import load_bundle
-from vcebench.settings.config import PROTOCOL, build_config
+from vcebench.settings.config import build_config
 
 TOLERANCE = 1e-3
 """Largest relative difference between a metric of ours and of its script (float32 features)."""
@@ -33,16 +34,7 @@ def pairs(path: Path, count: int, bundle: Bundle) -> RunFolder:
     """A run folder of faces with their true counterfactuals; nothing is sampled."""
     images = SynthFaces("smile", "test")
     config = build_config(method="maskdime", dataset="synthfaces", task="smile", limit=count)
-    manifest = {
-        "format": 1,
-        "protocol": PROTOCOL,
-        "status": "finished",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": {},
-        "data_root": None,
-        "sittings": [],
-    }
+    manifest = {**new_manifest(config, {}), "status": "finished"}
     with open_store(path, manifest) as store:
         for start in range(0, count, CHUNK):
             numbers = range(start, min(start + CHUNK, count))

@@ -19,12 +19,13 @@ from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.evaluating.evaluation import Evaluation
 from vcebench.evaluating.summary import save
 from vcebench.folders.images import Codec, dequantise, encode_masks
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
 from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measured, missing, summarise
-from vcebench.settings.config import PROTOCOL, build_config
+from vcebench.settings.config import build_config
 
 # A red test must mean a changed program, so the default suite draws the same examples every time;
 # `-m slow` looks further, with seeds of its own. `--hypothesis-profile` chooses by hand.
@@ -182,15 +183,8 @@ def _manifest(method: str, limit: int, trace: int, seed: int) -> dict[str, Any]:
         "git_commit": "fixture",
         "device": "fixture device",
     }
-    return {
-        "format": 1,
-        "protocol": PROTOCOL,
-        "status": "finished",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": {"classifier": network},
-        "sittings": [sitting],
-    }
+    manifest = new_manifest(config, {"classifier": network})
+    return {**manifest, "status": "finished", "sittings": [sitting]}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Explanations:
         flipped: bool (N,), the quantised counterfactual is classified as the target.
         prediction, source, target: int64 (N,), class of the input, and between which classes.
         target_probability_input, target_probability: float (N,), before and after.
-        lambda_class: float (N,), λ_c of the last try.
+        lambda_class: float (N,), λ_c of the last try; NaN for methods without.
         tries: int64 (N,), number of tries.
         nfe, backward: int64 (N,), evaluations of the prior in all of them, and backward passes
             through it.
@@ -161,7 +162,8 @@ def explain(
         )
         engine = LocalEngine(worker, threads)
         try:
-            ladder = Ladder(_items(levels, ids, targets), guidance.lambda_class, batch_size)
+            rungs = explainer.rungs(guidance.lambda_class)
+            ladder = Ladder(_items(levels, ids, targets), rungs, batch_size)
             finals = [final for batch in drive(ladder, engine) for final in batch.finals]
         finally:
             engine.close()
@@ -292,11 +294,14 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         found = [getattr(outcome, name) for outcome in outcomes]
         return None if any(mask is None for mask in found) else torch.stack(found)
 
+    rungs = [final.attempt.lambda_class for final in finals]
     names = ["flipped", "prediction", "source", "target", "finite"]
     names += ["target_probability_input", "target_probability"]
     return Explanations(
         counterfactuals=torch.stack([outcome.image for outcome in outcomes]),
-        lambda_class=torch.tensor([final.attempt.lambda_class for final in finals]),
+        lambda_class=torch.tensor(
+            [math.nan if rung is None else rung for rung in rungs], dtype=torch.float32
+        ),
         tries=torch.tensor([final.cost.tries for final in finals]),
         nfe=torch.tensor([final.cost.nfe for final in finals]),
         backward=torch.tensor([final.cost.backward for final in finals]),

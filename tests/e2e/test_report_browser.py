@@ -472,7 +472,6 @@ def test_planted_markup_stays_text(browser, fixture_run, tmp_path, monkeypatch):
         ids=ids,
         trace=1,
         note=names[1],
-        config_hash=MARKUP,
         networks={MARKUP: {"name": names[1], "sha256": MARKUP}},
     )
     site = Site(browser, build_report([run.path], tmp_path / "report"))

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Form, Format, Threads, say
+from vcebench.commands.options import Form, Format, OwnConfig, Threads, say
 
 
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN_A", help="a run folder")],
     second: Annotated[Path, typer.Argument(metavar="RUN_B", help="another one of the same task")],
     threads: Threads = None,
+    config: OwnConfig = None,
     form: Format = Form.github,
 ) -> None:
     """Compare two runs image by image: B minus A per metric, with a 95 % bootstrap interval.
@@ -27,8 +28,10 @@ def compare(
     from vcebench.formats import Table, number
     from vcebench.jobs.compare import compare as compare_runs
     from vcebench.metrics.registry import METRICS
+    from vcebench.settings.custom import read_custom
 
-    found = compare_runs(first, second, threads)
+    custom = None if config is None else read_custom(config)[0]
+    found = compare_runs(first, second, threads, custom)
     people = form in (Form.github, Form.latex)
     rows = []
     for one in found.differences:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcebench.commands.options import say
+from vcebench.commands.options import OwnConfig, say
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def figures(
     ] = None,
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     image: Annotated[str | None, typer.Option(help="id of the image for the heat maps")] = None,
+    config: OwnConfig = None,
     form: Annotated[FileForm, typer.Option("--format", help="file format")] = FileForm.png,
 ) -> None:
     """Draw figures: ladder and evaluations, heat maps, COUT curves, correlations, efficiency.
@@ -57,7 +58,7 @@ def figures(
     from vcebench.showing.figures import encode
 
     drawn = 0
-    plans = _of_runs(folders, image) if folders else {}
+    plans = _of_runs(folders, image, config) if folders else {}
     if not folders or dataset:
         plans["efficiency"] = lambda: _efficiency(dataset, runs)
     for name, draw in plans.items():
@@ -76,13 +77,27 @@ def figures(
         raise UserError("nothing could be drawn; the reasons are above")
 
 
-def _of_runs(paths: list[Path], image: str | None) -> dict[str, Callable[[], Figure]]:
+def _of_runs(
+    paths: list[Path], image: str | None, config: Path | None
+) -> dict[str, Callable[[], Figure]]:
+    from functools import cache
+
     from vcebench.folders.runfolder import RunFolder
-    from vcebench.running.assemble import networks_of
+    from vcebench.models.bundle import Bundle
+    from vcebench.running.stored import check_classifier, networks_of_run
+    from vcebench.settings.custom import read_custom
     from vcebench.showing import figuredata, figures
 
+    custom = None if config is None else read_custom(config)[0]
     folders = [RunFolder.existing(path) for path in paths]
     _check_same_task(folders)
+
+    @cache
+    def networks() -> Bundle:
+        bundle = networks_of_run(folders[0], custom)
+        for folder in folders[1:]:
+            check_classifier(folder, bundle)
+        return bundle
 
     def heat_maps() -> Figure:
         chosen = figuredata.common_image(folders, image)
@@ -90,11 +105,10 @@ def _of_runs(paths: list[Path], image: str | None) -> dict[str, Callable[[], Fig
         return figures.heat_maps(films, f"{folders[0].config().dataset}, image {chosen}")
 
     def cout_curves() -> Figure:
-        bundle = networks_of(folders[0].config())
-        return figures.cout_curves([figuredata.curves_of(f, bundle) for f in folders])
+        return figures.cout_curves([figuredata.curves_of(f, networks()) for f in folders])
 
     def correlations() -> Figure:
-        bundle = networks_of(folders[0].config())
+        bundle = networks()
         names, query, labels = figuredata.label_correlations(folders[0], bundle)
         changes = {
             figuredata.label_of(f): figuredata.change_correlations(f, bundle, names, query)

@@ -199,7 +199,7 @@ def run(
         device=device.value,
         settings=assignments(settings or [])
         | {name: value for name, value in own.items() if value is not None},
-        guidance=guidance | {"use_logits": not log_probabilities},
+        guidance=guidance | ({"use_logits": False} if log_probabilities else {}),
         precision=precision.value,
         image_format=image_format.value,
         trace=trace,

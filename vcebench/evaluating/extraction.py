@@ -146,9 +146,9 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     for role, network in _embedders(asked).items():
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
-    if (folder.path / "truths").is_dir():
+    if all(folder.has("truths", row) for row in pair.rows):
         exact = pair.originals
-        if (folder.path / "originals").is_dir():
+        if all(folder.has("originals", row) for row in pair.rows):
             exact = folder.images("originals", pair.rows)
         found |= _against_truth(pair, exact, folder.images("truths", pair.rows))
     return {name: _numpy(value) for name, value in found.items()}

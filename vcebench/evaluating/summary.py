@@ -8,7 +8,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from vcebench.evaluating.evaluation import Evaluation
-from vcebench.folders.images import write_atomic
+from vcebench.folders import inside
 from vcebench.folders.rows import NOT_KNOWN
 from vcebench.folders.runfolder import PER_IMAGE, RunFolder
 from vcebench.folders.store import writing
@@ -119,13 +119,13 @@ def save(folder: RunFolder, evaluation: Evaluation) -> None:
     """Write metrics.json, metrics.parquet and per-image.parquet into the run folder."""
     with writing(folder.path):
         text = dump(document(folder, evaluation)) + "\n"
-        write_atomic(folder.path / "metrics.json", text.encode())
+        inside.write_lasting(folder.path, "metrics.json", text.encode())
         tidy = pa.Table.from_pylist(records(evaluation), schema=_SCHEMA)
         tables = {"metrics.parquet": tidy, PER_IMAGE: _per_image(evaluation)}
         for name, table in tables.items():
             buffer = pa.BufferOutputStream()
             pq.write_table(table, buffer)
-            write_atomic(folder.path / name, buffer.getvalue().to_pybytes())
+            inside.write_lasting(folder.path, name, buffer.getvalue().to_pybytes())
 
 
 def _per_image(evaluation: Evaluation) -> pa.Table:

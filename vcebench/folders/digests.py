@@ -44,7 +44,7 @@ def file_digests(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
     """Digest of what of a manifest never changes: configuration, protocol and networks."""
-    bound = {name: manifest.get(name) for name in ("config_hash", "protocol", "networks")}
+    bound = {name: manifest[name] for name in ("config_hash", "protocol", "networks")}
     return hashlib.sha256(json.dumps(bound, sort_keys=True).encode()).hexdigest()
 
 
@@ -53,7 +53,7 @@ def belonging(manifest: Mapping[str, Any]) -> dict[bytes, bytes]:
 
     `vcebench.config` is the configuration's hash, `vcebench.manifest` the digest of the manifest.
     """
-    found = {MANIFEST_KEY: manifest_digest(manifest).encode()}
-    if "config_hash" in manifest:
-        found[CONFIG_KEY] = str(manifest["config_hash"]).encode()
-    return found
+    return {
+        CONFIG_KEY: str(manifest["config_hash"]).encode(),
+        MANIFEST_KEY: manifest_digest(manifest).encode(),
+    }

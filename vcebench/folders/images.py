@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
+
+from vcebench.errors import one_line
+
+LARGEST_SIDE = 4096
+"""Longest side of an image in pixels."""
 
 ImageFormat = Literal["png", "jpeg"]
 
@@ -72,15 +78,27 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def decode(content: bytes) -> Tensor:
-    """Content of an image file as uint8 with shape (3, H, W)."""
-    with Image.open(io.BytesIO(content)) as picture:
-        pixels = np.array(picture.convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    """Content of a stored image as uint8 with shape (3, H, W); raises ValueError if it is none."""
+    return torch.from_numpy(_pixels(content, "RGB")).permute(2, 0, 1).contiguous()
 
 
-def load_image(path: Path) -> Tensor:
-    """An image file as uint8 with shape (3, H, W)."""
-    return decode(path.read_bytes())
+def _pixels(content: bytes, mode: str) -> npt.NDArray[np.uint8]:
+    """The pixels of a PNG or JPEG file that a stranger may have made.
+
+    No other format is tried: some decoders of Pillow's start programs. The size is looked at before
+    anything is decoded.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+            if max(picture.size) > LARGEST_SIDE:
+                raise ValueError(f"it has {picture.width}x{picture.height} pixels")
+            if picture.mode != mode:
+                raise ValueError(f"its pixels are of the kind {picture.mode}, not {mode}")
+            return np.array(picture)
+    except UnidentifiedImageError:
+        raise ValueError("it is no PNG or JPEG file") from None
+    except Exception as error:  # decoders raise almost anything on a damaged file
+        raise ValueError(one_line(error)) from error
 
 
 def encode_masks(mask_z: Tensor | None, mask_x: Tensor | None) -> bytes | None:
@@ -100,10 +118,9 @@ def encode_masks(mask_z: Tensor | None, mask_x: Tensor | None) -> bytes | None:
     return buffer.getvalue()
 
 
-def load_masks(path: Path) -> tuple[Tensor, Tensor]:
-    """(M^z, M^x), boolean with shape (H, W), of a file that `encode_masks` made."""
-    with Image.open(path) as picture:
-        bits = torch.from_numpy(np.array(picture)) // 85
+def decode_masks(content: bytes) -> tuple[Tensor, Tensor]:
+    """(M^z, M^x), boolean with shape (H, W), of what `encode_masks` made; raises ValueError."""
+    bits = torch.from_numpy(_pixels(content, "L")) // 85
     return (bits & 1).bool(), (bits & 2).bool()
 
 

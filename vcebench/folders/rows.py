@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Literal, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import pyarrow as pa  # type: ignore[import-untyped]
+
+from vcebench.folders.inside import check_id
 
 Status = Literal["ok", "non-finite"]
 
@@ -93,7 +95,8 @@ _ARROW = {
     str | None: pa.string(),
     dict[str, str] | None: pa.map_(pa.string(), pa.string()),
 }
-SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in get_type_hints(Row).items()])
+_HINTS = get_type_hints(Row)
+SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in _HINTS.items()])
 
 
 def to_table(rows: Iterable[Row], metadata: Mapping[bytes, bytes] | None = None) -> pa.Table:
@@ -103,11 +106,39 @@ def to_table(rows: Iterable[Row], metadata: Mapping[bytes, bytes] | None = None)
 
 
 def from_table(table: pa.Table) -> list[Row]:
-    """The rows of an Arrow table. Raises ValueError if a column without a default is missing."""
+    """The rows of an Arrow table; texts may be dictionaries.
+
+    Raises ValueError if a column without a default is missing, a column is of another type, an id
+    cannot be a file's name, or a value is not one that a run stores.
+    """
     there = set(table.column_names)
     missing = {field.name for field in fields(Row) if field.default is MISSING} - there
     if missing:
         raise ValueError(f"columns {', '.join(sorted(missing))} are missing")
     names = [field.name for field in fields(Row) if field.name in there]
+    for name in names:
+        _check_column(name, table[name])
     records = table.select(names).to_pylist(maps_as_pydicts="strict")
-    return [Row(**values) for values in records]
+    rows = [Row(**values) for values in records]
+    for row in rows:
+        check_id(row.id)
+        if row.status not in get_args(Status) or row.index < 0:
+            raise ValueError(f"row {row.id!r} has status {row.status!r} and index {row.index}")
+    return rows
+
+
+def _check_column(name: str, column: pa.ChunkedArray) -> None:
+    kind = _plain(column.type)
+    if kind != SCHEMA.field(name).type and not pa.types.is_null(kind):
+        raise ValueError(f"column {name} holds {column.type}, not {SCHEMA.field(name).type}")
+    if column.null_count and type(None) not in get_args(_HINTS[name]):
+        raise ValueError(f"column {name} lacks values")
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type of a column whose texts are not kept as a dictionary."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
+    return kind

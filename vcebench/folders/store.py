@@ -20,11 +20,12 @@ from typing import IO, Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from vcebench.errors import UserError
+from vcebench.errors import UserError, user_errors
+from vcebench.folders import inside
 from vcebench.folders.digests import belonging, file_digests
-from vcebench.folders.images import write_atomic
+from vcebench.folders.inside import check_id
 from vcebench.folders.rows import Row, to_table
-from vcebench.folders.runfolder import MANIFEST, SHARDS, RunFolder
+from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, RunFolder
 from vcebench.settings.config import RunConfig, differences
 from vcebench.settings.request import needs_of
 
@@ -74,23 +75,26 @@ class RunStore:
         Raises UserError if the disk is full or the folder cannot be written, or if files are not
         those a row knows the digests of.
         """
-        new = [r.with_digests() for r in results if r.row.id not in self.finished]
+        new = [self._checked(r) for r in results if r.row.id not in self.finished]
         if not new:
             return
         with writing(self.folder.path):
             for result in new:
                 for name, content in result.files.items():
-                    path = self.folder.path / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
+                    inside.write(self.folder.path, name, content)
             buffer = pa.BufferOutputStream()
             table = to_table((result.row for result in new), belonging(self.manifest))
             pq.write_table(table, buffer)
-            shards = self.folder.path / SHARDS
-            shards.mkdir(exist_ok=True)
-            write_atomic(shards / f"{self._next:05d}.parquet", buffer.getvalue().to_pybytes())
+            name = f"{SHARDS}/{self._next:05d}.parquet"
+            inside.write_lasting(self.folder.path, name, buffer.getvalue().to_pybytes())
         self._next += 1
         self.finished.update((result.row.id, result.row) for result in new)
+
+    def _checked(self, result: Finished) -> Finished:
+        """The result with its digests; ids are checked on writing as they are on reading."""
+        with user_errors():
+            check_id(result.row.id)
+        return result.with_digests()
 
     def update(self, **values: Any) -> None:
         """Change entries of the manifest."""
@@ -157,12 +161,12 @@ def drafted(output: Path) -> Iterator[Path]:
 
 def _lock(path: Path) -> IO[str]:
     """The open, locked lock file; the lock dies with the process, so that none is ever stale."""
-    lock = (path / _LOCK).open("a+")
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.fdopen(os.open(path / _LOCK, flags, 0o666), "r+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
+        holder = lock.read(20).strip() or "unknown"
         lock.close()
         raise UserError(
             f"{path} is in use by process {holder}; wait for it or give another --output"
@@ -175,7 +179,7 @@ def _lock(path: Path) -> IO[str]:
 
 def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The folder's manifest: the stored one if there is one and it agrees, else the new one."""
-    if not (path / MANIFEST).exists():
+    if not inside.exists(path, MANIFEST):
         if any(not entry.name.startswith(".") for entry in path.iterdir()):
             raise UserError(f"{path} holds other files and no run; give another --output")
         _write_manifest(path, manifest)
@@ -216,11 +220,12 @@ def _defaults() -> dict[str, Any]:
 
 def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_atomic(path / MANIFEST, text.encode())
+    inside.write_lasting(path, MANIFEST, text.encode())
 
 
 def _remove_leftovers(path: Path) -> None:
     """Temporary files of a process that was killed."""
-    for folder in (path, path / SHARDS):
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+    for folder in (".", SHARDS, *KINDS):
+        for name in inside.names(path, folder):
+            if name.startswith(".") and name.endswith(".tmp"):
+                inside.remove(path, f"{folder}/{name}")

@@ -29,8 +29,9 @@ from vcebench.metrics.populations import populations
 from vcebench.metrics.registry import METRICS, MetricInfo
 from vcebench.metrics.sfid import split_fid
 from vcebench.models.bundle import Bundle
-from vcebench.running.assemble import networks_of
+from vcebench.running.stored import check_classifier, networks_of_run
 from vcebench.settings.config import differences
+from vcebench.settings.custom import CustomTask
 from vcebench.showing.figuredata import label_correlations
 
 Floats = npt.NDArray[np.float64]
@@ -102,8 +103,15 @@ class Labels:
     correlation: Floats
 
 
-def compare(first: Path, second: Path, threads: int | None = None) -> Comparison:
+def compare(
+    first: Path, second: Path, threads: int | None = None, custom: CustomTask | None = None
+) -> Comparison:
     """Compare two run folders.
+
+    Args:
+        first, second: the run folders.
+        threads: chunks at a time on a CPU.
+        custom: the task, if the runs are of somebody's own.
 
     Raises:
         UserError: a folder is no run, the runs are about different tasks, or share no image.
@@ -122,7 +130,8 @@ def compare(first: Path, second: Path, threads: int | None = None) -> Comparison
     if not shared:
         raise UserError(f"{first} and {second} have no image in common")
     chosen = [[side[id] for id in shared] for side in rows]
-    bundle = networks_of(configs[0])
+    bundle = networks_of_run(folders[0], custom)
+    check_classifier(folders[1], bundle)
     device = next(bundle.classifier.parameters()).device
     with scratch_folder() as scratch:
         labels = _labels(folders[0], bundle)

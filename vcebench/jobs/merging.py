@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vcebench.errors import UserError
+from vcebench.folders import inside
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.folders.store import Finished, identity, open_store, writing
@@ -83,7 +84,7 @@ def _read(folder: RunFolder) -> _Shard:
     if config.shard is None:
         raise UserError(f"{folder.path} is not a shard; name folders that --shard made")
     manifest, rows = folder.manifest(), folder.rows()
-    skipped = {int(index) for index in manifest.get("skipped", {})}
+    skipped = {int(index) for index in manifest.get("skipped", {}) if index.isdecimal()}
     wanted = set(config.indices()) - skipped
     lacking = wanted - {row.index for row in rows}
     if lacking:
@@ -153,7 +154,7 @@ def _is_there(output: Path, manifests: dict[str, dict[str, Any]]) -> None:
     """Refuse an existing folder unless it holds the same runs, complete."""
     for name, manifest in manifests.items():
         path = output / name
-        if not (path / MANIFEST).is_file():
+        if not inside.exists(path, MANIFEST):
             raise UserError(f"{output} exists and is not this run; give another --output")
         stored = RunFolder(path).manifest()
         lines = differences(_whole(stored), _whole(manifest))
@@ -180,9 +181,5 @@ def _write(path: Path, shards: Sequence[_Shard], manifest: dict[str, Any]) -> No
 
 def _contents(folder: RunFolder, row: Row) -> dict[str, bytes]:
     """Files of an image: path within the folder → content."""
-    try:
-        return {name: (folder.path / name).read_bytes() for name in folder.files(row)}
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} cannot be read ({error.strerror}); remove the shard and make it anew"
-        ) from error
+    kinds = (name.partition("/")[0] for name in folder.files(row))
+    return {folder.name(kind, row.id): folder.content(kind, row) for kind in kinds}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
@@ -12,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import evaluate
-from vcebench.folders.images import write_atomic
+from vcebench.folders import inside
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import writing
 from vcebench.formats import dump
@@ -234,7 +234,7 @@ def profile(
         threads=threads or torch.get_num_threads(),
     )
     with writing(folder.path):
-        write_atomic(folder.path / PROFILE, (dump(asdict(found)) + "\n").encode())
+        inside.write_lasting(folder.path, PROFILE, (dump(asdict(found)) + "\n").encode())
     return found
 
 
@@ -250,7 +250,7 @@ def profiled(
     A run folder that holds rows made without clocks is left as it is; the profile then comes from
     a run into a temporary folder.
     """
-    if (output / PROFILE).exists():
+    if inside.exists(output, PROFILE):
         return stored(output)
     bundle = networks_of(config)
     if not (output.exists() and RunFolder(output).rows()):
@@ -261,7 +261,7 @@ def profiled(
     with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
         found = profile(config, images, bundle, Path(scratch) / "run", threads)
     with writing(output):
-        write_atomic(output / PROFILE, (dump(asdict(found)) + "\n").encode())
+        inside.write_lasting(output, PROFILE, (dump(asdict(found)) + "\n").encode())
     return found
 
 
@@ -289,7 +289,7 @@ def table_profiles(
     for wanted in plan_of(EFFICIENCY, dataset, limit):
         run_there = existing(wanted, stored_runs(runs)[0])
         path = output_of(wanted, runs, data_root) if run_there is None else run_there.path
-        if not (path / PROFILE).exists():
+        if not inside.exists(path, PROFILE):
             words = ["profile", *wanted.arguments()[1:], "--output", str(path), "--format", "csv"]
             words += ["--threads", str(threads)] if threads else []
             words += ["--data-root", str(data_root)] if data_root else []
@@ -300,5 +300,10 @@ def table_profiles(
 
 
 def stored(folder: Path) -> Profile:
-    """The profile that a run folder holds."""
-    return Profile(**json.loads((folder / PROFILE).read_text()))
+    """The profile that a run folder holds. Raises `UserError` if it cannot be read."""
+    try:
+        return TypeAdapter(Profile).validate_json(inside.read(folder, PROFILE))
+    except (OSError, ValidationError) as error:
+        raise UserError(
+            f"{folder / PROFILE} cannot be read; remove it and profile again"
+        ) from error

@@ -15,8 +15,9 @@ from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
 from vcebench.evaluating.summary import save
-from vcebench.folders.images import dequantise, write_atomic
-from vcebench.folders.runfolder import MANIFEST, RunFolder
+from vcebench.folders import inside
+from vcebench.folders.images import dequantise
+from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
 from vcebench.folders.store import writing
 from vcebench.metrics.diversity import pairwise_distances, sigma_l
 from vcebench.metrics.result import MetricValue, missing, summarise
@@ -25,6 +26,7 @@ from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
+from vcebench.running.stored import check_classifier, networks_of_run
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask
 from vcebench.showing.pictures import contact_sheet, png_bytes
@@ -115,27 +117,17 @@ def measure_again(
     """
     folders = run_folders(path)
     config = folders[0].config()
-    _check_custom(config, custom)
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
-    bundle = networks_of(config if device is None else config.model_copy(update={"device": device}))
+    bundle = networks_of_run(folders[0], custom, device)
+    for folder in folders[1:]:
+        check_classifier(folder, bundle)
     results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:
         for result in results:
             keep(result)
     return results
-
-
-def _check_custom(config: RunConfig, custom: CustomTask | None) -> None:
-    """A run of somebody's own task names code to import: only what the caller names is run."""
-    if config.custom is None:
-        return
-    if custom is None:
-        raise UserError("this run is of a task of one's own: name its file too, --config FILE.toml")
-    stored = CustomTask(**config.custom)
-    if custom.model_copy(update={"data": stored.data}) != stored:
-        raise UserError("--config describes other networks than those the run was made with")
 
 
 def task_of(config: RunConfig) -> Task:
@@ -147,10 +139,9 @@ def task_of(config: RunConfig) -> Task:
 
 def run_folders(path: Path) -> list[RunFolder]:
     """The run folder at `path`, or those of its seeds in their order."""
-    seeds = [entry.parent for entry in path.glob(f"seed-*/{MANIFEST}")]
-    if seeds and not (path / MANIFEST).exists():
-        ordered = sorted(seeds, key=lambda entry: int(entry.name.removeprefix("seed-")))
-        return [RunFolder(entry) for entry in ordered]
+    seeds = seed_folders(path)
+    if seeds and not inside.exists(path, MANIFEST):
+        return [RunFolder(seed) for seed in seeds]
     return [RunFolder.existing(path)]
 
 
@@ -161,7 +152,7 @@ def keep(result: Result) -> None:
     config = folder.config()
     sheet = contact_sheet(folder, task_of(config))
     with writing(folder.path):
-        write_atomic(folder.path / CONTACT_SHEET, png_bytes(sheet))
+        inside.write_lasting(folder.path, CONTACT_SHEET, png_bytes(sheet))
 
 
 def with_diversity(
@@ -188,7 +179,7 @@ def diversity(
         folders[0].config().model_copy(update={"seed": 0}).digest()
     }:
         raise UserError(f"the seeds in {folders[0].path.parent} differ in more than the seed")
-    shared = [row for row in rows[0].values() if all(row.id in other for other in rows)][:limit]
+    shared = [id for id in rows[0] if all(id in other for other in rows)][:limit]
     if bundle.lpips is None and "lpips" in bundle.missing:
         return missing("sigma_l", bundle.missing["lpips"])
     name = f"LPIPS's formula, unweighted, on {bundle.backbones.get('perceptual', 'perceptual')}"
@@ -206,8 +197,8 @@ def diversity(
     for start in range(0, len(shared), _CHUNK):
         chunk = shared[start : start + _CHUNK]
         features = [
-            look(dequantise(folder.images("counterfactuals", chunk).to(device)))
-            for folder in folders
+            look(dequantise(folder.images("counterfactuals", [own[id] for id in chunk]).to(device)))
+            for folder, own in zip(folders, rows, strict=True)
         ]
         values += list(sigma_l(pairwise_distances(features, distance), len(folders)))
     nobody = [False] * len(values)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcebench.errors import StoppedError, UserError
+from vcebench.folders import inside
 from vcebench.folders.images import write_atomic
+from vcebench.folders.runfolder import METRICS
 from vcebench.folders.store import writing
 from vcebench.jobs.plan import DIVERSITY_METHODS, Planned, existing, is_slow, plan, table_on
 from vcebench.results.collection import DIVERSITY, file_name, gather
@@ -121,26 +123,30 @@ def evaluate_first(
 
 def evaluate_on_first(run: StoredRun, images: int, threads: int | None) -> Path | None:
     """Evaluate a run on its first images; returns the file, None if it is there already."""
-    path = run.path / f"metrics-first-{images}.json"
-    if _is_stale(path, run.path / "metrics.json"):
-        return _evaluate(run.path, images, path, threads)
+    name = f"metrics-first-{images}.json"
+    if _is_stale(run.path / name, run.path / METRICS):
+        return _evaluate(run.path, images, name, threads)
     return None
 
 
 def _is_stale(path: Path, metrics: Path) -> bool:
     """Whether a file is missing, or older than the run's last evaluation."""
-    return not path.exists() or path.stat().st_mtime < metrics.stat().st_mtime
+    try:
+        return path.lstat().st_mtime < metrics.lstat().st_mtime
+    except FileNotFoundError:
+        return True
 
 
-def _evaluate(folder: Path, images: int, path: Path, threads: int | None) -> Path:
+def _evaluate(folder: Path, images: int, name: str, threads: int | None) -> Path:
     from vcebench.evaluating.summary import document
     from vcebench.formats import dump
     from vcebench.jobs.session import measure_again
 
     (result,) = measure_again(folder, images, threads=threads)
-    with writing(path):
-        write_atomic(path, (dump(document(result.folder, result.evaluation)) + "\n").encode())
-    return path
+    text = dump(document(result.folder, result.evaluation)) + "\n"
+    with writing(folder):
+        inside.write_lasting(folder, name, text.encode())
+    return folder / name
 
 
 def export(table: str, dataset: str, runs: Path, folder: Path) -> Path:

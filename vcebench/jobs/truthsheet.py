@@ -47,9 +47,12 @@ def task_sheet(folders: Sequence[RunFolder], count: int = COUNT) -> Image.Image 
     heads = ["input", "true counterfactual", *(folder.config().method for folder in folders)]
     lines: list[list[Tensor | None]] = []
     for row in rows:
-        before = folders[0].images("inputs", [row])[0]
-        pictures = [folders[0].images("truths", [row])[0]]
-        pictures += [folder.images("counterfactuals", [row])[0] for folder in folders]
+        before = folders[0].image("inputs", row)
+        pictures = [folders[0].image("truths", row)]
+        pictures += [
+            folder.image("counterfactuals", table[row.id])
+            for folder, table in zip(folders, tables, strict=True)
+        ]
         lines.append([before, *pictures])
         lines.append([None, *(difference(before, after) for after in pictures)])
     width, height = enlarge(before).size

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,12 +17,12 @@ from typing import Any
 from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, one_line, user_errors
 from vcebench.folders.rows import NOT_KNOWN
-from vcebench.folders.runfolder import MANIFEST, RunFolder
+from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
 from vcebench.methods.registry import METHODS
-from vcebench.settings.config import RunConfig, build_config
+from vcebench.settings.config import RunConfig
 from vcebench.settings.origin import Imported
 from vcebench.settings.presets import preset
-from vcebench.settings.request import configured_method
+from vcebench.settings.request import configured_method, usual_settings
 
 DERIVED = ("nfe_per_try", "complexity")
 """Figures beside the registry's metrics; the README of results/embedded says what they are."""
@@ -108,10 +107,10 @@ def stored_runs(root: Path) -> tuple[list[StoredRun], list[str]]:
         if "-shard-" in path.name and _is_shard(path):
             remarks.append(f"{path} is a shard; `vcebench merge` joins it to the others")
             continue
-        if not list(path.glob("metrics*.json")):
-            remarks.append(f"{path} has no metrics; `vcebench evaluate {path}` computes them")
-            continue
         try:
+            if not RunFolder(path).metrics_files():
+                remarks.append(f"{path} has no metrics; `vcebench evaluate {path}` computes them")
+                continue
             found.append(read_run(path))
         except UserError as error:
             remarks.append(str(error))
@@ -121,25 +120,20 @@ def stored_runs(root: Path) -> tuple[list[StoredRun], list[str]]:
 def _is_shard(path: Path) -> bool:
     """Whether a folder holds only a part of a run."""
     try:
-        return bool(RunFolder(path).manifest()["config"].get("shard"))
-    except (UserError, KeyError, AttributeError):
+        return RunFolder(path).config().shard is not None
+    except UserError:
         return False
 
 
 def read_run(path: Path) -> StoredRun:
     """The metrics of one run folder. Raises `UserError` if a file does not hold what it should."""
     folder = RunFolder.existing(path)
-    manifest = folder.manifest()
+    manifest, config = folder.manifest(), folder.config()
     figures: list[Measurement] = []
-    for file in sorted(path.glob("metrics*.json")):
-        try:
-            document = json.loads(file.read_text())
-            config = build_config(**document["config"])
+    for name in folder.metrics_files():
+        document = folder.metrics(name)
+        if document is not None:
             figures += _figures(document, manifest, config, _seeds(path, config))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{file} is not usable ({one_line(error)}); `vcebench evaluate {path}` renews it"
-            ) from error
     rows = folder.rows()
     tries = [row.nfe / row.tries for row in rows if row.tries and row.nfe is not None]
     per_try = math.fsum(tries) / len(tries) if tries else None
@@ -157,7 +151,8 @@ def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
         return (f"method={config.method}",), True
     chosen = preset(config.dataset, config.task)
     with user_errors():
-        usual = configured_method(config.method, chosen.settings(), {}).settings()
+        settings = usual_settings(config.method, config.dataset, config.task)
+        usual = configured_method(config.method, settings, {}).settings()
     wanted: dict[str, Any] = {f"settings.{name}": value for name, value in usual.items()}
     wanted |= {
         "split": _split(config),
@@ -196,8 +191,7 @@ def _split(config: RunConfig) -> str:
 
 def _seeds(path: Path, config: RunConfig) -> str:
     """The seeds a run lies among, e.g. "0-4"; its own one if it is alone."""
-    names = [entry.parent.name for entry in path.parent.glob(f"seed-*/{MANIFEST}")]
-    seeds = sorted(int(name.removeprefix("seed-")) for name in names)
+    seeds = [int(folder.name.removeprefix("seed-")) for folder in seed_folders(path.parent)]
     return f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else str(config.seed)
 
 

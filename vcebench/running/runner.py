@@ -18,7 +18,8 @@ from vcebench.data.base import HasTruth, ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.folders.digests import input_digest
-from vcebench.folders.images import Codec
+from vcebench.folders.images import LARGEST_SIDE, Codec
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, RunStore, open_store
@@ -33,10 +34,8 @@ from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.progress import Progress
 from vcebench.running.tries import Item
-from vcebench.settings.config import PROTOCOL, RunConfig
+from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask
-
-LARGEST_SIDE = 4096
 
 
 def run(
@@ -69,7 +68,7 @@ def run(
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())
-    with open_store(output, _manifest(config, network_facts(bundle), data_root)) as store:
+    with open_store(output, new_manifest(config, network_facts(bundle), data_root)) as store:
         if len(store.finished) >= wanted:
             if store.manifest.get("status") != "finished":
                 store.update(status="finished")
@@ -84,7 +83,7 @@ def run(
                 try:
                     ladder = Ladder(
                         pending(config, images, store.finished, skipped),
-                        config.guidance.lambda_class,
+                        worker.method.rungs(config.guidance.lambda_class),
                         config.batch_size,
                     )
                     for batch in drive(ladder, engine):
@@ -190,21 +189,6 @@ def _row(final: Final) -> Row:
         backward=cost.backward,
         input_sha256=input_digest(item.image, item.label),
     )
-
-
-def _manifest(
-    config: RunConfig, networks: dict[str, Any], data_root: Path | None
-) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "protocol": PROTOCOL,
-        "status": "running",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": networks,
-        "data_root": None if data_root is None else str(data_root.resolve()),
-        "sittings": [],
-    }
 
 
 def _sitting(device: torch.device, threads: int | None, engine: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from vcebench.methods.core.method import Explanation, Method
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
-from vcebench.running.tries import Outcome, Try
+from vcebench.running.tries import Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
 
 
@@ -83,7 +83,7 @@ class Worker:
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
-        found = self.method.explain(
+        found = self._method(tries).explain(
             x,
             decision.target,
             prior=self.prior,
@@ -107,9 +107,16 @@ class Worker:
         source = torch.where(taken, decision.target, decision.source)
         return Decision(decision.prediction, source, target)
 
+    def _method(self, tries: Sequence[Try]) -> Method:
+        """The method with what the rung of these tries sets; λ_c goes to the guidance."""
+        others = of_method(tries[0].settings)
+        return replace(self.method, **others) if others else self.method
+
     def _guidance(self, padded: Sequence[Try], decision: Decision) -> Guidance:
         weights = self.guidance
-        rungs = torch.tensor([t.lambda_class for t in padded], device=self.device)
+        rungs = torch.tensor(
+            [1.0 if t.lambda_class is None else t.lambda_class for t in padded], device=self.device
+        )
         return Guidance(
             classifier=self.guide,
             lambda_class=rungs,

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from vcebench.data.base import HasAttributes
 from vcebench.data.registry import open_dataset
-from vcebench.errors import UserError, one_line
+from vcebench.errors import UserError
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -50,7 +48,7 @@ def tries_of(folder: RunFolder) -> Tries:
 
 def traced(folder: RunFolder) -> list[str]:
     """Ids of the images whose steps are stored."""
-    return sorted(path.stem for path in (folder.path / "trace").glob("*.safetensors"))
+    return sorted(row.id for row in folder.rows() if folder.has("trace", row))
 
 
 def common_image(folders: Sequence[RunFolder], wanted: str | None = None) -> str:
@@ -65,18 +63,14 @@ def common_image(folders: Sequence[RunFolder], wanted: str | None = None) -> str
 
 def film_of(folder: RunFolder, image_id: str) -> Film:
     """The steps of an image. Raises `UserError` if the trace cannot be read."""
-    path = folder.path / "trace" / f"{image_id}.safetensors"
-    try:
-        trace = load_file(path)
-        return Film(
-            label_of(folder),
-            [int(i) for i in trace["index"]],
-            trace["x_t"].float().numpy(),
-            trace["mask_z"][:, 0].numpy(),
-            trace["mask_x"][:, 0].numpy(),
-        )
-    except (OSError, KeyError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({one_line(error)}); run it again") from error
+    trace = folder.trace(next(row for row in folder.rows() if row.id == image_id))
+    return Film(
+        label_of(folder),
+        [int(i) for i in trace["index"]],
+        trace["x_t"].float().numpy(),
+        trace["mask_z"][:, 0].numpy(),
+        trace["mask_x"][:, 0].numpy(),
+    )
 
 
 @torch.no_grad()

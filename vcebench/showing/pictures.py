@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vcebench.data.base import Task
-from vcebench.folders.images import load_image, to_pil
+from vcebench.folders.images import to_pil
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 
@@ -58,12 +58,11 @@ def _cells(folder: RunFolder, row: Row) -> dict[str, Image.Image]:
     """Heading → enlarged picture of one image."""
     before, after = folder.images("inputs", [row])[0], folder.images("counterfactuals", [row])[0]
     cells = {"input": before, "counterfactual": after, "difference": difference(before, after)}
-    masks = folder.masks(row.id)
+    masks = folder.masks(row)
     if masks is not None:
         cells["mask z"], cells["mask x"] = (_mask(mask) for mask in masks)
-    truth = folder.path / "truths" / f"{row.id}.png"
-    if truth.exists():
-        cells["true counterfactual"] = load_image(truth)
+    if folder.has("truths", row):
+        cells["true counterfactual"] = folder.image("truths", row)
     return {head: enlarge(image) for head, image in cells.items()}
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row, to_table
 from vcebench.folders.runfolder import RunFolder
 from vcebench.jobs import session
@@ -72,6 +73,7 @@ def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
     """The tiny networks, used by every run of the test."""
     networks = tiny_bundle()
     monkeypatch.setattr(session, "networks_of", lambda config: networks)
+    monkeypatch.setattr(session, "networks_of_run", lambda folder, own, device: networks)
     return networks
 
 
@@ -184,12 +186,11 @@ def fake_run() -> Callable[..., Path]:
             }
             for id, value in {"nfe": float(nfe), **(metrics or {"fr": 100.0})}.items()
         ]
-        content = {"config": config.model_dump(mode="json"), "protocol": PROTOCOL}
         sitting = {"device": "fake", "threads": 1, "git_commit": "0" * 40, "started": "2026-01-01"}
         (path / "shards").mkdir(parents=True)
-        manifest = {**content, "sittings": [sitting], "networks": {}}
+        manifest = {**new_manifest(config, {}), "sittings": [sitting]}
         (path / "manifest.json").write_text(json.dumps(manifest))
-        document = {**content, "images": images, "metrics": records}
+        document = {"config": manifest["config"], "images": images, "metrics": records}
         (path / "metrics.json").write_text(json.dumps(document))
         changes = rows or [{}] * images
         table = to_table(

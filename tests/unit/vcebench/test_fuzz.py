@@ -28,6 +28,7 @@ from vcebench.data.files import Geometry, read_picture
 from vcebench.data.folder import list_csv
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
@@ -203,13 +204,7 @@ def run_files() -> dict[str, bytes]:
     """Manifest, shard, metrics and a picture of a run of one made-up image."""
     config = build_config(method="maskdime", dataset="digits", task="3-8", limit=1)
     manifest = {
-        "format": 1,
-        "protocol": PROTOCOL,
-        "status": "finished",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": {"prior": {"name": "prior", "sha256": "0" * 64}},
-        "data_root": None,
+        **new_manifest(config, {"prior": {"name": "prior", "sha256": "0" * 64}}),
         "sittings": [{"threads": 1, "device": "x86", "started": "2026-01-01T00:00:00"}],
     }
     numbers = ("label", "prediction", "source", "target", "tries", "nfe", "lambda_class", "seconds")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from vcebench.errors import UserError
-from vcebench.folders.images import load_image
 from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.metrics.registry import METRICS
 from vcebench.showing.report.pictures import Film, difference, film_of, mask_picture, png
@@ -83,9 +80,10 @@ def shown(item: Item) -> Shown:
     names = class_names(item.subject)
     row = item.row
     files: dict[str, bytes] = {}
-    image = _stored(item.results[0][0], "inputs", row)
-    input_name = "input" + item.results[0][0].folder.codec().suffix
-    files[input_name] = _path(item.results[0][0], "inputs", row).read_bytes()
+    first = item.results[0][0].folder
+    image = first.image("inputs", row)
+    input_name = f"input{first.codec().suffix}"
+    files[input_name] = first.content("inputs", row)
     truth = _truth(item)
     if truth is not None:
         files["truth.png"] = png(truth)
@@ -106,9 +104,8 @@ def shown(item: Item) -> Shown:
 
 def _truth(item: Item) -> Tensor | None:
     for run, row in item.results:
-        path = run.folder.path / "truths" / f"{row.id}.png"
-        if path.exists():
-            return _load(path)
+        if run.folder.has("truths", row):
+            return run.folder.image("truths", row)
     return None
 
 
@@ -124,41 +121,23 @@ def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
     values |= {order.id: known.get(order.id) for order in ORDERS if order.id not in values}
     if not row.finite:
         return Result(run, row, {**values, "target_probability": None, "margin": None}, {})
-    before, after = _stored(run, "inputs", row), _stored(run, "counterfactuals", row)
+    before, after = (run.folder.image(kind, row) for kind in ("inputs", "counterfactuals"))
     suffix = run.folder.codec().suffix
     pictures = {
         "counterfactual": f"{run.number}-counterfactual{suffix}",
         "difference": f"{run.number}-difference.png",
     }
-    files[pictures["counterfactual"]] = _path(run, "counterfactuals", row).read_bytes()
+    files[pictures["counterfactual"]] = run.folder.content("counterfactuals", row)
     files[pictures["difference"]] = png(difference(before, after))
-    masks = run.folder.masks(row.id)
+    masks = run.folder.masks(row)
     if masks is not None:
         pictures["mask"] = f"{run.number}-mask.png"
         files[pictures["mask"]] = png(mask_picture(before, *masks))
     film = None
-    trace = run.folder.path / "trace" / f"{row.id}.safetensors"
-    if trace.exists():
-        film = film_of(trace, before)
+    if run.folder.has("trace", row):
+        film = film_of(run.folder.trace(row), before)
         files |= {f"{run.number}-steps-{name}.png": strip for name, strip in film.strips.items()}
     return Result(run, row, values, pictures, film)
-
-
-def _path(run: RunView, kind: str, row: Row) -> Path:
-    return run.folder.path / kind / f"{row.id}{run.folder.codec().suffix}"
-
-
-def _stored(run: RunView, kind: str, row: Row) -> Tensor:
-    return _load(_path(run, kind, row))
-
-
-def _load(path: Path) -> Tensor:
-    try:
-        return load_image(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} is missing or damaged; remove the run and make it again"
-        ) from error
 
 
 def index_data(runs: Sequence[RunView], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

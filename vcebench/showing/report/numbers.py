@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vcebench.errors import UserError, one_line
 from vcebench.folders.rows import NOT_KNOWN
 from vcebench.folders.runfolder import RunFolder
 from vcebench.formats import number
@@ -79,23 +77,17 @@ def measured_of(folder: RunFolder, images: int) -> Measured:
     Raises:
         UserError: metrics.json cannot be read.
     """
-    path = folder.path / "metrics.json"
-    if not path.exists():
+    document = folder.metrics()
+    if document is None:
         return Measured({id: Number(i, None, reason=NOT_EVALUATED) for id, i in METRICS.items()})
-    try:
-        document = json.loads(path.read_text())
-        records = {record["id"]: record for record in document["metrics"]}
-        hashes = _hashes(document["networks"].values())
-        found = {
-            id: _number(info, records[id], hashes) if id in records else _absent(info)
-            for id, info in METRICS.items()
-        }
-        notes = [str(note) for note in document.get("notes", ())]
-        counted = document["images"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({one_line(error)}); run vcebench evaluate {folder.path}"
-        ) from error
+    records = {record["id"]: record for record in document["metrics"]}
+    hashes = _hashes(document.get("networks", {}).values())
+    found = {
+        id: _number(info, records[id], hashes) if id in records else _absent(info)
+        for id, info in METRICS.items()
+    }
+    notes = list(document.get("notes", ()))
+    counted = document["images"]
     if counted != images:
         notes.append(f"The metrics count {counted} images, the run holds {images}: evaluate it.")
     return Measured(found, tuple(notes), str(document.get("peak_memory_of", "")))
@@ -103,7 +95,7 @@ def measured_of(folder: RunFolder, images: int) -> Measured:
 
 def _hashes(networks: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Readable name of a network → hash of its checkpoint."""
-    return {str(facts["name"]): str(facts["sha256"]) for facts in networks}
+    return {facts.get("name", ""): facts["sha256"] for facts in networks}
 
 
 def _number(info: MetricInfo, record: Mapping[str, Any], hashes: Mapping[str, str]) -> Number:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor
 
-from vcebench.errors import UserError, one_line
 from vcebench.folders.images import quantise
 
 MOST_FRAMES = 100
@@ -67,23 +64,16 @@ def mask_picture(image: Tensor, outer: Tensor, inner: Tensor) -> Tensor:
     return picture.round().clamp(0, 255).to(torch.uint8)
 
 
-def film_of(path: Path, image: Tensor) -> Film:
-    """The strips of a stored trace.
+def film_of(trace: Mapping[str, Tensor], image: Tensor) -> Film:
+    """The strips of a trace.
 
     Args:
-        path: trace/ID.safetensors.
+        trace: see `RunFolder.trace`.
         image: the input, uint8 (3, H, W).
-
-    Raises:
-        UserError: the file cannot be read.
     """
-    try:
-        trace = load_file(path)
-        kept = _spread(len(trace["index"]))
-        z, x_t, outer, inner = (trace[n][kept] for n in ("z", "x_t", "mask_z", "mask_x"))
-        indices = tuple(int(i) for i in trace["index"][kept])
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} cannot be read ({one_line(error)}); remove it") from error
+    kept = _spread(len(trace["index"]))
+    z, x_t, outer, inner = (trace[n][kept] for n in ("z", "x_t", "mask_z", "mask_x"))
+    indices = tuple(int(i) for i in trace["index"][kept])
     steps = quantise(x_t)
     frames = {
         "z": quantise(z),

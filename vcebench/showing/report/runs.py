@@ -12,7 +12,7 @@ from vcebench.data.registry import UnknownNameError, dataset_entry
 from vcebench.errors import UserError
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
-from vcebench.settings.config import RunConfig, build_config
+from vcebench.settings.config import RunConfig
 from vcebench.showing.report.numbers import Measured, measured_of
 
 
@@ -121,12 +121,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunView]:
 
 def _read(number: int, path: Path) -> RunView:
     folder = RunFolder.existing(path)
-    manifest = folder.manifest()
-    try:
-        config = build_config(**manifest["config"])
-        protocol = str(manifest["protocol"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"the manifest of {path} lacks {error}; give another run") from error
+    manifest, config = folder.manifest(), folder.config()
     rows = {row.id: row for row in folder.rows()}
     if not rows:
         raise UserError(f"{path} holds no finished image; run it first")
@@ -136,7 +131,7 @@ def _read(number: int, path: Path) -> RunView:
         folder=folder,
         manifest=manifest,
         config=config,
-        subject=Subject(config.dataset, config.task, config.split, protocol),
+        subject=Subject(config.dataset, config.task, config.split, manifest["protocol"]),
         rows=rows,
         measured=measured_of(folder, len(rows)),
         values=folder.per_image(),

@@ -131,11 +131,28 @@ def test_non_finite_images_are_counted_and_not_averaged(tiny_run: Run, bundle: B
     assert found.values["fr"].n == 5
 
 
-def test_an_edited_image_is_noticed(tiny_run: Run, bundle: Bundle) -> None:
-    folder = tiny_run(limit=10)
+def edited(folder: RunFolder) -> RunFolder:
+    """Put the input of a flipped image in the place of its counterfactual."""
     row = next(row for row in folder.rows() if row.flipped)
     original = folder.images("inputs", [row])[0]
     (folder.path / "counterfactuals" / f"{row.id}.png").write_bytes(Codec().encode(original))
+    return folder
+
+
+def test_an_edited_image_is_refused(tiny_run: Run, bundle: Bundle) -> None:
+    folder = edited(tiny_run(limit=10))
+    with pytest.raises(UserError, match="is not the file its row was stored with"):
+        evaluate(folder, bundle)
+
+
+def test_an_edited_image_is_noticed_where_rows_know_no_digests(
+    tiny_run: Run, bundle: Bundle
+) -> None:
+    folder = edited(tiny_run(limit=10))
+    old = [replace(row, files_sha256=None) for row in folder.rows()]
+    for shard in folder.shards():
+        shard.unlink()
+    pq.write_table(to_table(old), folder.path / "shards/00000.parquet")
     (note, *_) = evaluate(folder, bundle).notes
     assert note.startswith("1 of 10 images are judged otherwise")
 
@@ -143,7 +160,7 @@ def test_an_edited_image_is_noticed(tiny_run: Run, bundle: Bundle) -> None:
 def test_a_missing_image_is_named(tiny_run: Run, bundle: Bundle) -> None:
     folder = tiny_run()
     (folder.path / "inputs" / f"{folder.rows()[2].id}.png").unlink()
-    with pytest.raises(UserError, match="is missing or damaged"):
+    with pytest.raises(UserError, match="is missing; the run's own `vcebench run` command"):
         evaluate(folder, bundle)
 
 

@@ -19,11 +19,27 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from vcebench.errors import UserError
 from vcebench.folders.digests import CONFIG_KEY, MANIFEST_KEY, manifest_digest
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
+from vcebench.settings.config import build_config
 
-MANIFEST: dict[str, Any] = {"config": {"seed": 0, "settings": {"tau": 3}}, "networks": {}}
+CONFIG: dict[str, Any] = {
+    "method": "maskdime",
+    "dataset": "digits",
+    "task": "3-8",
+    "limit": 7,
+    "settings": {"tau": 3},
+}
+
+
+def manifest_of(**changes: Any) -> dict[str, Any]:
+    """The manifest of a run whose configuration has these changes."""
+    return new_manifest(build_config(**{**CONFIG, **changes}), {})
+
+
+MANIFEST = manifest_of()
 
 
 def finished(index: int) -> Finished:
@@ -61,7 +77,7 @@ def interleave(folder: Path, events: list[tuple[str, list[int]]], monkeypatch: A
     for kind, indices in events:
         with open_store(folder, MANIFEST) as store:
             if kind == "kill":
-                monkeypatch.setattr("vcebench.folders.store.write_atomic", _raise)
+                monkeypatch.setattr("vcebench.folders.inside.write_lasting", _raise)
             try:
                 store.commit([finished(i) for i in indices])
                 committed |= set(indices)
@@ -72,8 +88,10 @@ def interleave(folder: Path, events: list[tuple[str, list[int]]], monkeypatch: A
     return committed
 
 
-def _raise(path: Path, content: bytes) -> None:
+def _raise(root: Path, name: str, content: bytes) -> None:
     # Half a temporary file, as a killed process leaves it.
+    path = root / name
+    path.parent.mkdir(exist_ok=True)
     path.with_name(f".{path.name}.tmp").write_bytes(content[: len(content) // 2])
     raise Killed
 
@@ -133,7 +151,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(indices=st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True))
     def be_killed(self, indices: list[int]) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("vcebench.folders.store.write_atomic", _raise)
+            patch.setattr("vcebench.folders.inside.write_lasting", _raise)
             with suppress(Killed):
                 self.store.commit([finished(index) for index in indices])
         self.close()
@@ -141,12 +159,12 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.store is not None)
     @rule(indices=st.lists(st.integers(0, 6), min_size=1, max_size=4, unique=True))
     def find_the_disk_full(self, indices: list[int]) -> None:
-        def full(path: Path, content: bytes) -> None:
+        def full(root: Path, name: str, content: bytes) -> None:
             raise OSError(28, "No space left on device")
 
         new = set(indices) - self.committed
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("vcebench.folders.store.write_atomic", full)
+            patch.setattr("vcebench.folders.inside.write_lasting", full)
             if new:
                 with pytest.raises(UserError, match="no space left"):
                     self.store.commit([finished(index) for index in indices])
@@ -166,7 +184,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.store is None and self.folder.exists())
     @rule()
     def other_configuration(self) -> None:
-        other = {**MANIFEST, "config": {**MANIFEST["config"], "seed": 1}}
+        other = manifest_of(seed=1)
         with pytest.raises(UserError, match="seed: 0 → 1"), open_store(self.folder, other):
             pass
 
@@ -215,15 +233,14 @@ def test_files_that_are_not_those_of_their_row_are_refused(tmp_path: Path) -> No
 
 
 def test_shards_name_the_run_they_belong_to(tmp_path: Path) -> None:
-    manifest = {**MANIFEST, "config_hash": "5f", "protocol": "p/1"}
-    with open_store(tmp_path / "run", manifest) as store:
+    with open_store(tmp_path / "run", MANIFEST) as store:
         store.update(status="running")
         store.commit([finished(4)])
     (shard,) = RunFolder(tmp_path / "run").shards()
     metadata = pq.read_schema(shard).metadata
-    assert metadata[CONFIG_KEY] == b"5f"
-    assert metadata[MANIFEST_KEY] == manifest_digest(manifest).encode()
-    assert manifest_digest({**manifest, "protocol": "p/2"}) != manifest_digest(manifest)
+    assert metadata[CONFIG_KEY] == MANIFEST["config_hash"].encode()
+    assert metadata[MANIFEST_KEY] == manifest_digest(MANIFEST).encode()
+    assert manifest_digest({**MANIFEST, "protocol": "p/2"}) != manifest_digest(MANIFEST)
 
 
 def test_a_second_process_is_told_who_works_on_the_folder(tmp_path: Path) -> None:
@@ -250,7 +267,7 @@ def test_a_second_process_is_told_who_works_on_the_folder(tmp_path: Path) -> Non
 def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
     with open_store(tmp_path / "run", MANIFEST):
         pass
-    other = {"config": {"seed": 1, "settings": {"tau": 4}}, "networks": {}}
+    other = manifest_of(seed=1, settings={"tau": 4})
     with (
         pytest.raises(UserError, match=r"seed: 0 → 1; settings.tau: 3 → 4"),
         open_store(tmp_path / "run", other),
@@ -282,12 +299,12 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> int:
+    def full(root: Path, name: str, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     with open_store(tmp_path / "run", MANIFEST) as store:
         store.commit([finished(0)])
-        monkeypatch.setattr(Path, "write_bytes", full)
+        monkeypatch.setattr("vcebench.folders.inside.write", full)
         with pytest.raises(UserError, match="no space left; free some, then the same command"):
             store.commit([finished(1)])
         monkeypatch.undo()

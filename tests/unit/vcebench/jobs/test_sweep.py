@@ -178,10 +178,10 @@ def test_diversity_exports_only_sigma_l(measure):
 def test_other_rows_are_also_evaluated_where_the_slow_ones_stopped(tmp_path, fake_run, monkeypatch):
     asked: list[tuple[str, int]] = []
 
-    def evaluate(folder, images, path, threads):
+    def evaluate(folder, images, name, threads):
         asked.append((folder.name, images))
-        path.write_text("{}")
-        return path
+        (folder / name).write_text("{}")
+        return folder / name
 
     monkeypatch.setattr(sweep_module, "_evaluate", evaluate)
     fake_run(tmp_path / "ours", images=6)

@@ -71,7 +71,7 @@ def test_a_run_without_metrics_is_named(tmp_path, fake_run):
 
 def test_damaged_metrics_are_named(tmp_path, fake_run):
     (fake_run(tmp_path / "run") / "metrics.json").write_text("{")
-    assert "not usable" in stored_runs(tmp_path)[1][0]
+    assert "cannot be read" in stored_runs(tmp_path)[1][0]
 
 
 @pytest.mark.parametrize(("evaluations", "power"), [((60, 30), 1.0), ((1830, 465), 1.98)])

@@ -16,7 +16,7 @@ from vcebench.data.digits import Digits
 from vcebench.data.registry import open_dataset
 from vcebench.errors import StoppedError, UserError
 from vcebench.folders.digests import file_digests, input_digest
-from vcebench.folders.images import Codec, load_image, load_masks, quantise
+from vcebench.folders.images import Codec, decode, decode_masks, quantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.methods.maskdime import MaskDiME
@@ -192,10 +192,10 @@ def test_traces_hold_every_step_and_change_no_image(tiny_run: Run, contents: Con
     assert found["index"].tolist() == [2, 1, 0]
     assert found["z"].shape == found["x_t"].shape == (3, 3, 32, 32)
     assert found["mask_z"].shape == (3, 1, 32, 32)
-    last_z, last_x = load_masks(traced.path / "masks" / f"{files[0].stem}.png")
+    last_z, last_x = decode_masks((traced.path / "masks" / f"{files[0].stem}.png").read_bytes())
     assert torch.equal(found["mask_z"][-1, 0], last_z)
     assert torch.equal(found["mask_x"][-1, 0], last_x)
-    image = load_image(traced.path / "inputs" / f"{files[0].stem}.png")
+    image = decode((traced.path / "inputs" / f"{files[0].stem}.png").read_bytes())
     assert torch.equal(quantise(found["x_t"][0]), image)  # the first step looks at the input
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vcebench.errors import UserError
+from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
@@ -19,7 +20,7 @@ from vcebench.jobs.merging import merge
 from vcebench.jobs.session import measure_again
 from vcebench.results.measurements import stored_runs
 from vcebench.running.shards import parse_shard, shard_folder, undivided_folder
-from vcebench.settings.config import PROTOCOL, build_config
+from vcebench.settings.config import build_config
 
 Run = Callable[..., RunFolder]
 
@@ -60,13 +61,8 @@ def made_up(
         method="maskdime", dataset="digits", task="3-8", limit=limit, shard=shard, **values
     )
     manifest = {
-        "format": 1,
-        "protocol": PROTOCOL,
+        **new_manifest(config, {}),
         "status": "finished",
-        "config": config.model_dump(mode="json"),
-        "config_hash": config.digest(),
-        "networks": {},
-        "data_root": None,
         "sittings": [{"versions": {"torch": "2.14"}}],
     }
     with open_store(path, manifest) as store:
@@ -190,7 +186,7 @@ def test_another_run_in_the_place_is_left_alone(tmp_path: Path) -> None:
 def test_a_missing_file_is_named_and_nothing_appears(tmp_path: Path) -> None:
     paths = shards(tmp_path, 4, 2)
     (paths[0] / "inputs/i2.png").unlink()
-    refused(paths, r"inputs/i2\.png cannot be read")
+    refused(paths, r"inputs/i2\.png is missing")
     assert not (tmp_path / "run").exists()
 
 

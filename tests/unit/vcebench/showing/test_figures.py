@@ -131,7 +131,7 @@ def test_a_damaged_trace_is_named(tmp_path, fake_run):
     folder = fake_run(tmp_path / "run")
     write_trace(folder)
     (folder / "trace" / "fake-00000.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is damaged"):
         figuredata.film_of(RunFolder(folder), "fake-00000")
 
 

@@ -1,0 +1,140 @@
+"""The form of a run's manifest and metrics, and whether they still belong to its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vcebench.folders.digests import CONFIG_KEY, MANIFEST_KEY, manifest_digest
+from vcebench.settings.config import PROTOCOL, RunConfig
+
+_Figure = Annotated[float, Field(allow_inf_nan=False)]
+_Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    # Entries of other versions are left alone.
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Network(_Part):
+    name: str = ""
+    sha256: str
+
+
+class _Sitting(_Part):
+    started: str = ""
+    command: str = ""
+    versions: dict[str, str] = {}
+    git_commit: str | None = None
+    device: str = ""
+    threads: Annotated[int, Field(ge=0)] | None = None
+    seconds: _Number = 0
+    images: Annotated[int, Field(ge=0)] = 0
+    peak_memory_mib: _Number = 0
+    peak_memory_of: str = ""
+
+
+class _Manifest(_Part):
+    """What readers rely on."""
+
+    format: Literal[1]
+    protocol: str
+    status: str
+    config: dict[str, Any]
+    config_hash: str
+    networks: dict[str, _Network]
+    sittings: list[_Sitting]
+    data_root: str | None = None
+    skipped: dict[str, str] = {}
+
+
+class _Record(_Part):
+    id: str
+    value: _Figure | None
+    low: _Figure | None = None
+    high: _Figure | None = None
+    n: Annotated[int, Field(ge=0)]
+    population: str
+    backbone: str | None = None
+    reason: str | None = None
+    protocol: str
+
+
+class _Metrics(_Part):
+    """What readers of metrics rely on."""
+
+    config_hash: str | None = None
+    networks: dict[str, _Network] = {}
+    images: Annotated[int, Field(ge=0)]
+    metrics: list[_Record]
+    notes: list[str] = []
+    peak_memory_of: str = ""
+
+
+def new_manifest(
+    config: RunConfig, networks: Mapping[str, Mapping[str, Any]], data_root: Path | None = None
+) -> dict[str, Any]:
+    """The manifest of a run that begins.
+
+    Args:
+        config: its configuration.
+        networks: role → "name" and "sha256" of its networks.
+        data_root: where its data set lies, for people who read the manifest; nothing opens it.
+    """
+    return {
+        "format": 1,
+        "protocol": PROTOCOL,
+        "status": "running",
+        "config": config.model_dump(mode="json"),
+        "config_hash": config.digest(),
+        "networks": {role: dict(facts) for role, facts in networks.items()},
+        "data_root": None if data_root is None else str(data_root.resolve()),
+        "sittings": [],
+    }
+
+
+def parse_manifest(content: bytes) -> dict[str, Any]:
+    """The entries of a manifest.
+
+    Raises ValueError (or RecursionError) naming the first entry that is missing or of another form.
+    """
+    return _parse(content, _Manifest)
+
+
+def parse_metrics(content: bytes, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a file of metrics; raises as `parse_manifest`, or if it is another run's."""
+    found = _parse(content, _Metrics)
+    if found.get("config_hash") not in (None, manifest["config_hash"]):
+        raise ValueError("it is of a run with another configuration")
+    return found
+
+
+def _parse(content: bytes, form: type[_Part]) -> dict[str, Any]:
+    entries = json.loads(content)
+    try:
+        form.model_validate(entries)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = ".".join(str(part) for part in detail["loc"]) or "it"
+        raise ValueError(f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}") from error
+    found: dict[str, Any] = entries
+    return found
+
+
+def check_belonging(metadata: Mapping[bytes, bytes] | None, manifest: Mapping[str, Any]) -> None:
+    """Raise ValueError unless rows with these Parquet metadata belong to a manifest.
+
+    Rows of versions that wrote no such metadata belong to any.
+    """
+    stored = metadata or {}
+    config = stored.get(CONFIG_KEY)
+    if config is not None and config != str(manifest["config_hash"]).encode():
+        raise ValueError("its rows were made with another configuration than the manifest's")
+    digest = stored.get(MANIFEST_KEY)
+    if digest is not None and digest != manifest_digest(manifest).encode():
+        raise ValueError("its rows were stored with another protocol or networks than the manifest")

@@ -1,0 +1,107 @@
+"""The networks to look at a stored run with, for every command that reads run folders.
+
+A run folder may come from anybody. What its manifest names is never imported, built, read or
+downloaded: networks are this package's for a registered task, or those of a file that the person
+at the keyboard names. The manifest only says which ones, by digest, and is compared with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from vcebench.data.registry import DATASETS
+from vcebench.errors import UserError, user_errors
+from vcebench.folders.runfolder import RunFolder
+from vcebench.models.bundle import Bundle
+from vcebench.models.loading import load_bundle
+from vcebench.models.own import load_own_bundle
+from vcebench.settings.config import RunConfig
+from vcebench.settings.custom import CustomTask
+
+
+def networks_of_run(
+    folder: RunFolder, own: CustomTask | None = None, device: str | None = None
+) -> Bundle:
+    """The networks of a stored run's task, the classifier being the one that the run explained.
+
+    Args:
+        folder: the run.
+        own: the task, from the caller's own file, if the run is of somebody's own task.
+        device: where the networks shall live (default: where the run was made, if that is here).
+
+    Raises:
+        UserError: the run is of somebody's own task and its file is not given or describes
+            another one; a network is not there, or is another one than the run's.
+    """
+    config = folder.config()
+    where = device or _device(config)
+    if config.custom is None:
+        _check_registered(folder, config)
+        with user_errors():
+            bundle = load_bundle(config.dataset, config.task, where, classifier=config.classifier)
+    else:
+        if own is None:
+            raise UserError(
+                f"{folder.path} is of a task of one's own: name its file too, --config FILE.toml"
+            )
+        _check_question(folder, config.custom, own)
+        bundle = load_own_bundle(own, where)
+    check_classifier(folder, bundle)
+    return bundle
+
+
+def check_classifier(folder: RunFolder, bundle: Bundle) -> None:
+    """Refuse a classifier that is not the one the run explained, by digest."""
+    stored = folder.network_digest("classifier")
+    found = bundle.hashes.get("classifier")
+    if stored is not None and found != stored:
+        raise UserError(
+            f"{folder.path} explains another classifier (SHA-256 {stored[:12]}…) than the one "
+            f"here ({(found or 'unknown')[:12]}…); use the files it was made with"
+        )
+
+
+def _device(config: RunConfig) -> str:
+    """Where a run was made, or the CPU if there is no such device here."""
+    return config.device if torch.cuda.is_available() else "cpu"
+
+
+def _check_registered(folder: RunFolder, config: RunConfig) -> None:
+    if config.dataset not in DATASETS:
+        raise UserError(
+            f"{folder.path} is about {config.dataset!r}, which is no data set of this package"
+        )
+
+
+def _check_question(folder: RunFolder, stored: Mapping[str, Any], own: CustomTask) -> None:
+    """Refuse a file that asks something else than the run did; weights are compared by digest."""
+    part = _mapping(stored.get("classifier"))
+    asked = own.classifier
+    pairs = {
+        "name": (stored.get("name"), own.name),
+        "target": (stored.get("target"), own.target),
+        **{
+            f"classifier.{name}": (part.get(name), getattr(asked, name))
+            for name in ("index", "mean", "std")
+        },
+    }
+    classes = _mapping(stored.get("data")).get("classes")
+    if own.data.classes:
+        pairs["data.classes"] = (classes, own.data.classes)
+    for name, (before, now) in pairs.items():
+        if _plain(before) != _plain(now):
+            raise UserError(
+                f"{folder.path} was made with {name} = {before!r}, --config says {now!r}; "
+                "name the file it was made with"
+            )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
