@@ -1,12 +1,19 @@
 """The report in a real browser: headless Chromium, opened from its folder, without a network."""
 
-import json
+import re
 import shutil
+import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vcebench.showing.report.build import build_report
+from vcebench.showing.report.gallery import shown
+from vcebench.showing.report.html import embedded_json
+from vcebench.showing.report.pieces import Pieces
+from vcebench.showing.report.runs import Item, items_of, read_runs
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -27,6 +34,24 @@ pytestmark = [
 
 MARKUP = "<img src=x onerror=window.planted=1>\"'&"
 METHODS = ("maskdime", "fastdime", "dime")
+ALL_IMAGES = """
+    const done = arguments[arguments.length - 1];
+    (async () => {
+        const { head, image, values } = ReportData;
+        const images = await Promise.all(Array.from({ length: head.images }, (_, i) => image(i)));
+        for (const { id, runs } of head.orders) {
+            for (const run of runs) {
+                const column = await values(run, id);
+                images.forEach((one, i) => {
+                    const result = one.results.find((result) => result.run === run);
+                    const value = Number.isNaN(column[i]) ? null : column[i];
+                    if (result) (result.values ??= {})[id] = value;
+                });
+            }
+        }
+        done(images);
+    })();
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +97,7 @@ class Site:
     def go(self, page):
         self.driver.get("about:blank")  # so that another #fragment is another page
         self.driver.get(f"file://{self.folder}/{page}")
+        self.settled()
 
     def script(self, code, *arguments):
         return self.driver.execute_script(code, *arguments)
@@ -90,18 +116,27 @@ class Site:
 
     def choose(self, name, value):
         Select(self.one(f"select[name={name}]")).select_by_value(value)
+        self.settled()
 
     def check(self, name, value):
         self.script("arguments[0].click()", self.one(f"input[name={name}][value='{value}']"))
+        self.settled()
 
     def press(self, *keys):
         self.one("body").send_keys(*keys)
+        self.settled()
 
     def ids(self):
+        self.settled()
         return self.texts(".card .open")
 
-    def data(self):
-        return json.loads(self.script("return document.querySelector('#data').textContent"))
+    def images(self):
+        """All images as the page knows them, with the values that they are ordered by."""
+        return self.driver.execute_async_script(ALL_IMAGES)
+
+    def settled(self):
+        """Waits until the gallery shows what was asked for."""
+        self.until(lambda: not self.all("#cards[aria-busy=true]"))
 
     def until(self, condition):
         WebDriverWait(self.driver, 10).until(lambda _: condition())
@@ -179,7 +214,7 @@ def test_a_number_opens_what_it_rests_on(site):
 
 
 def flips(site, run):
-    return [i["id"] for i in site.data()["images"] if i["results"][run]["flipped"]]
+    return [i["id"] for i in site.images() if i["results"][run]["flipped"]]
 
 
 def test_a_card_shows_input_truth_and_every_method(site):
@@ -209,13 +244,14 @@ def test_the_outcome_of_one_method_filters(site, run):
     assert site.ids() == flipped[:24]
     site.choose("outcome", "missed")
     assert set(site.ids()).isdisjoint(flipped)
+    site.settled()
     assert site.one("#count").text == f"{30 - len(flipped)} of 30 images"
 
 
 def test_wrongly_classified_inputs_can_be_picked(site):
     site.open()
     site.choose("input", "wrong")
-    assert site.ids() == [i["id"] for i in site.data()["images"] if not i["correct"]]
+    assert site.ids() == [i["id"] for i in site.images() if i["wrong"]]
 
 
 @pytest.mark.parametrize(("order", "sign"), [("l1", 1), ("target_probability", -1)])
@@ -223,7 +259,7 @@ def test_worst_first_follows_the_direction_of_the_metric(site, order, sign):
     site.open()
     site.choose("run", "1")
     site.choose("order", order)
-    value = {i["id"]: i["results"][1]["values"][order] for i in site.data()["images"]}
+    value = {i["id"]: i["results"][1]["values"][order] for i in site.images()}
     assert site.ids() == sorted(value, key=lambda id: -sign * value[id])[:24]
 
 
@@ -231,7 +267,7 @@ def test_worst_by_a_stored_metric_has_images_without_it_last(site):
     site.open()
     site.choose("run", "1")
     site.choose("order", "cout")
-    value = {i["id"]: i["results"][1]["values"]["cout"] for i in site.data()["images"]}
+    value = {i["id"]: i["results"][1]["values"]["cout"] for i in site.images()}
     defined = [id for id in value if value[id] is not None]
     assert 0 < len(defined) < len(value)
     assert site.ids() == sorted(value, key=lambda id: (id not in defined, value[id] or 0))[:24]
@@ -247,12 +283,17 @@ def test_nothing_found_is_said(site):
     assert site.one(".empty").text == "No image fits these filters."
 
 
+def page_of(site):
+    site.settled()
+    return site.one("#goto").get_attribute("value"), site.one("#pages").text
+
+
 def test_pages_lead_through_all_images(site):
     site.open()
     assert len(site.ids()) == 24
     site.script("arguments[0].click()", site.one("#pager [data-step='1']"))
     assert site.ids() == [f"synthfaces-test-{k:05d}" for k in range(24, 30)]
-    assert site.one("#page").text == "Page 2 of 2"
+    assert page_of(site) == ("2", "of 2")
 
 
 def test_the_address_keeps_filters(site):
@@ -317,9 +358,9 @@ def test_arrows_walk_over_the_cards_and_enter_opens(site):
 def test_letters_turn_pages_and_change_view_and_layer(site):
     site.open()
     site.press("n")
-    assert site.one("#page").text == "Page 2 of 2"
+    assert page_of(site) == ("2", "of 2")
     site.press("p")
-    assert site.one("#page").text == "Page 1 of 2"
+    assert page_of(site) == ("1", "of 2")
     site.press("v", "d")
     assert site.one("#cards").get_attribute("class") == "cards side layer-difference"
 
@@ -483,6 +524,149 @@ def test_planted_markup_stays_text(browser, fixture_run, tmp_path, monkeypatch):
     assert site.ids() == ids
     turns = {f"{names[0]} → {names[1]}", f"{names[1]} → {names[0]}"}
     assert set(site.texts(".card .turn")) <= turns
+
+
+class Many:
+    """Items of one run that were never made: the data of a large report without its pictures."""
+
+    def __init__(self, item: Item, count: int):
+        self.item, self.count = item, count
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        for k in range(self.count):
+            yield replace(self.item, number=k + 1, id=f"synthfaces-test-{k:07d}")
+
+
+def enlarged(browser, run: Path, folder: Path, count: int) -> Site:
+    """A report of `count` images with the pictures of the run's first."""
+    page = build_report([run], folder)
+    runs = read_runs([run])
+    image = shown(items_of(runs)[0])
+    (result,) = image.results
+    many = Many(image.item, count)
+    shutil.rmtree(folder / "data")
+    pieces = Pieces(folder / "data", runs, many)
+    for k, item in enumerate(many):
+        values = {**result.values, "l1": (k * 7919 % 1000) / 1000, "cout": None if k % 3 else k}
+        pieces.add(replace(image, item=item, results=(replace(result, values=values),)))
+    head = re.compile(r'(<script type="application/json" id="data">).*?(</script>)')
+    text = head.sub(lambda m: m[1] + str(embedded_json(pieces.close())) + m[2], page.read_text())
+    page.write_text(text)
+    for number in range(1, 25):
+        target = folder / "pictures" / f"{number:05d}"
+        if not target.exists():
+            shutil.copytree(folder / "pictures" / "00001", target)
+    return Site(browser, page)
+
+
+ACT = """
+    const done = arguments[arguments.length - 1];
+    const cards = document.querySelector("#cards");
+    const observer = new MutationObserver(() => {
+        if (cards.getAttribute("aria-busy") === "true") return;
+        observer.disconnect();
+        void cards.offsetHeight; // laid out
+        done();
+    });
+    observer.observe(cards, { attributes: true });
+"""
+
+
+def milliseconds(site, *acts):
+    """Processor time that the page's thread needs for the quickest of some acts."""
+    command = site.driver.execute_cdp_cmd
+    command("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        metrics = command("Performance.getMetrics", {})["metrics"]
+        return next(1000 * m["value"] for m in metrics if m["name"] == "TaskDuration")
+
+    found = []
+    for act in acts:
+        before = spent()
+        site.driver.execute_async_script(ACT + act)
+        found.append(spent() - before)
+    return min(found)
+
+
+def ordered_by(order):
+    return (
+        f"const field = document.querySelector('[name=order]'); field.value = '{order}';"
+        "field.dispatchEvent(new Event('change', {bubbles: true}))"
+    )
+
+
+def search_for(text):
+    return (
+        f"const field = document.querySelector('[name=find]'); field.value = '{text}';"
+        "field.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+
+
+def go_to(page):
+    return (
+        f"const field = document.querySelector('#goto'); field.value = '{page}';"
+        "field.dispatchEvent(new Event('change', {bubbles: true}))"
+    )
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_images_are_sorted_searched_and_turned_at_once(
+    browser, fixture_run, tmp_path
+):
+    run = fixture_run("maskdime", ids=1).path
+    site = enlarged(browser, run, tmp_path / "report", 100_000).open()
+    browser.get_log("browser")
+    assert milliseconds(site, ordered_by("l1"), ordered_by("cout"), ordered_by("l1")) <= 200
+    assert site.ids()[0] == "synthfaces-test-0000321"  # 321 · 7919 ends with 999
+    assert milliseconds(site, go_to(4000), go_to(2), go_to(3000)) <= 200
+    assert milliseconds(site, *(search_for(text) for text in ("0099", "00998", "009989"))) <= 200
+    assert site.one("#count").text == "11 of 100,000 images"
+    browser.get_log("browser")  # pictures of most images were never made
+
+
+@pytest.mark.slow
+def test_a_million_images_open_in_two_seconds_and_little_memory(browser, fixture_run, tmp_path):
+    run = fixture_run("maskdime", ids=1).path
+    site = enlarged(browser, run, tmp_path / "report", 1_000_000)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        site.open()
+        times.append(time.perf_counter() - start)
+        assert site.one("#count").text == "1,000,000 of 1,000,000 images"
+        assert len(site.ids()) == 24
+    assert min(times) <= 2
+    assert renderer_memory(browser) <= 300
+    assert milliseconds(site, go_to(41_667)) <= 1000
+    assert site.ids()[-1] == "synthfaces-test-0999999"
+    milliseconds(site, ordered_by("l1"))
+    milliseconds(site, search_for("099999"))
+    assert site.one("#count").text == "11 of 1,000,000 images"
+    browser.get_log("browser")
+
+
+def renderer_memory(browser):
+    """MiB that the page's process holds for itself or shares with others, the largest of them."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    found = [0.0]
+    for process in parents:
+        above = process
+        while above in parents and above != browser.service.process.pid:
+            above = parents[above]
+        with suppress(OSError):
+            command = Path(f"/proc/{process}/cmdline").read_text()
+            if above == browser.service.process.pid and "--type=renderer" in command:
+                status = Path(f"/proc/{process}/status").read_text()
+                found.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)
+    assert max(found) > 0
+    return max(found)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from vcebench.data.files import BadImageError, Geometry, read_picture
-from vcebench.data.folder import list_csv, list_folder, safe_name
+from vcebench.data.ids import safe_name
+from vcebench.data.listing import list_csv, list_folder
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError
 from vcebench.running.runner import pending
@@ -105,7 +106,7 @@ def test_list_that_leads_out_of_the_root_is_refused(tmp_path, name):
     folder = tmp_path / "images"
     folder.mkdir()
     (tmp_path / "private.jpg").touch()
-    (tmp_path / "labels.csv").write_text(f"file,label\n{name},a\n")
+    (tmp_path / "labels.csv").write_text(f"file,label\n{name},0\n")
     with pytest.raises(UserError, match="leads out of"):
         list_csv(tmp_path / "labels.csv", folder)
 
@@ -116,7 +117,7 @@ def test_list_that_leads_out_of_the_root_is_refused(tmp_path, name):
         ("", "needs a first line"),
         ("path,class\na.png,b\n", "needs a first line"),
         ("file,label\na.png,pear\n", "line 2: label 'pear'"),
-        ("file,label\na.png\n", "line 2: label ''"),
+        ("file,label\na.png\n", "line 2, column 2: no label"),
     ],
 )
 def test_wrong_csv_is_named(tmp_path, content, text):
@@ -129,7 +130,7 @@ def test_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no image"):
         list_folder(tmp_path)
     (tmp_path / "class").mkdir()
-    with pytest.raises(UserError, match="hold no image"):
+    with pytest.raises(UserError, match="holds no image"):
         list_folder(tmp_path)
 
 

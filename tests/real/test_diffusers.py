@@ -7,9 +7,9 @@ import torch
 
 from vcebench.errors import UserError
 from vcebench.models.guided_diffusion import config_from_flags
-from vcebench.models.own import load_prior
+from vcebench.models.own_prior import load_prior
 from vcebench.models.unet import UNet
-from vcebench.settings.custom import PriorPart
+from vcebench.settings.parts import PriorPart
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -111,7 +111,7 @@ def test_folder_of_diffusers_is_a_prior(golden, reference, tmp_path):
     scheduler = {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 0.0001}
     (tmp_path / "scheduler").mkdir()
     (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
-    prior = load_prior(PriorPart(diffusers=tmp_path, respacing=100))
+    prior = load_prior(PriorPart(diffusers=tmp_path, respacing=100)).prior
     assert len(prior.schedule) == 100
     check = golden[2]
     with torch.no_grad():

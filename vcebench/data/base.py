@@ -112,6 +112,15 @@ class HasCue(Protocol):
 
 
 @runtime_checkable
+class HasNotes(Protocol):
+    """An image set of files, which may hold what a person should know of."""
+
+    def notes(self) -> list[str]:
+        """What is left out, and what was met in the files that were read so far."""
+        ...
+
+
+@runtime_checkable
 class HasTruth(Protocol):
     """An image set that knows the true counterfactual of its examples."""
 

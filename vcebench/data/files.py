@@ -14,9 +14,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from vcebench.data.kinds import formats
+from vcebench.data.pixels import WHITE, Colour, Met, UnknownRangeError, to_rgb, turned
 from vcebench.errors import UserError
 
 ENVIRONMENT = "VCEBENCH_DATA"
@@ -66,30 +68,43 @@ def read_picture(
     geometry: Geometry,
     native: tuple[int, int] | None = None,
     upright: bool = False,
+    background: Colour = WHITE,
+    met: Met | None = None,
 ) -> Tensor:
     """An image file as uint8 with shape (3, height, width).
 
     Args:
-        path: JPEG, PNG or another format that Pillow reads; grey and palette become RGB.
+        path: JPEG, PNG or another format of still pictures that Pillow reads; see
+            `vcebench.data.pixels.to_rgb` for what becomes of their modes.
         geometry: the size wanted.
         native: (width, height) that the file must have; None allows any.
         upright: turn the image as its EXIF entry says.
+        background: colour behind transparent pixels.
+        met: told what kind of file it was.
 
     Raises:
-        BadImageError: missing, damaged, truncated, or of another size.
+        BadImageError: missing, damaged, truncated, of another size, or of values without a range.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=formats()) as picture:
             if native is not None and picture.size != native:
                 raise BadImageError(
                     f"{path} has {_size(picture.size)} pixels, the data set's images have "
                     f"{_size(native)}: use the original files, or --skip-bad"
                 )
-            turned = ImageOps.exif_transpose(picture) if upright else picture
-            pixels = np.array(geometry.apply(turned.convert("RGB")))
+            image = to_rgb(picture, background, met)
+            if upright:
+                image = turned(image, picture)
+            if met is not None and getattr(picture, "n_frames", 1) > 1:
+                met("several")
+            pixels = np.array(geometry.apply(image))
     except FileNotFoundError as error:
         raise BadImageError(f"{path} is missing: complete the data, or use --skip-bad") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UnknownRangeError as error:
+        raise BadImageError(f"{path}: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:  # Pillow's many decoders raise what they like at damaged files
         detail = " ".join(str(error).split()).replace(str(path), path.name)
         raise BadImageError(
             f"{path} cannot be decoded ({detail}): replace it, or use --skip-bad"
@@ -100,9 +115,9 @@ def read_picture(
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) from the header of an image file; raises BadImageError."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=formats()) as picture:
             return picture.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # as above
         raise BadImageError(f"{path} is missing or no image") from error
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vcebench.data.base import Example, Task
 from vcebench.data.files import Geometry, inside, read_picture
+from vcebench.data.pixels import WHITE, Colour
+from vcebench.data.remarks import Remarks
 from vcebench.errors import UserError
 
 UNLABELLED = -1
@@ -27,6 +29,8 @@ class ListedSet:
         geometry: how an image is brought to the size of the networks.
         native: (width, height) of the files, None if they may differ.
         upright: turn images as their EXIF entry says.
+        background: colour behind transparent pixels.
+        remarks: what was met in the files that were read.
     """
 
     name: str
@@ -39,6 +43,8 @@ class ListedSet:
     geometry: Geometry
     native: tuple[int, int] | None = None
     upright: bool = False
+    background: Colour = WHITE
+    remarks: Remarks = field(default_factory=Remarks)
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -54,8 +60,19 @@ class ListedSet:
 
     def __getitem__(self, index: int) -> Example:
         """Raises BadImageError (the file is named), or UserError if it lies outside the root."""
-        image = read_picture(self.path(index), self.geometry, self.native, self.upright)
+        image = read_picture(
+            self.path(index),
+            self.geometry,
+            self.native,
+            self.upright,
+            self.background,
+            lambda habit: self.remarks.add(habit, self.files[index]),
+        )
         return Example(self.id(index), image, int(self.labels[index]))
+
+    def notes(self) -> list[str]:
+        """What a person should know of the files that were read so far, line by line."""
+        return self.remarks.lines()
 
     def path(self, index: int) -> Path:
         """The file of an image; raises UserError if it leads out of the root."""

@@ -26,6 +26,9 @@ from vcebench.models.bundle import Bundle
 from vcebench.settings.config import PROTOCOL, RunConfig
 from vcebench.settings.origin import Imported
 
+_ENOUGH = 12
+"""Labelled images from which on agreement with the classifier says something."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -35,6 +38,8 @@ class Evaluation:
         values: one entry per metric of the protocol, missing ones with their reason.
         images: number of explained images; `non_finite` of them have no counterfactual and are
             not counted by any metric.
+        already_target: further images that are predicted as the class asked for; nothing was
+            tried with them, and no metric counts them.
         float_fr: flip rate before quantisation, in percent; None without images, or not known.
         seconds_per_image: mean share of the wall time; None without images, or not known.
         memory_of: what `peak_memory` counted.
@@ -53,6 +58,7 @@ class Evaluation:
     protocol: str = PROTOCOL
     notes: tuple[str, ...] = ()
     per_image: dict[str, dict[str, float]] = field(default_factory=dict)
+    already_target: int = 0
 
 
 def evaluate(
@@ -76,6 +82,7 @@ def evaluate(
     rows = folder.rows()[:limit]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
+    rows, stored = [row for row in rows if not row.already_target], rows
     finite = [row for row in rows if row.finite]
     values: dict[str, MetricValue] = {}
     notes: list[str] = []
@@ -85,6 +92,7 @@ def evaluate(
             values, context = _measure(folder, finite, bundle, scratch, threads)
         notes, per_image = context.notes, context.columns
     notes += _smaller_batches(rows, folder.config().batch_size)
+    notes += [str(note) for note in manifest.get("data_notes", [])] + _wrong_order(stored)
     seconds = _known([row.seconds for row in rows])
     costs, memory_of = _costs(rows, seconds, manifest)
     values |= costs
@@ -95,6 +103,7 @@ def evaluate(
         },
         images=len(rows),
         non_finite=len(rows) - len(finite),
+        already_target=len(stored) - len(rows),
         float_fr=_mean(_known([row.flipped_float for row in finite]), 100),
         seconds_per_image=_mean(seconds),
         memory_of=memory_of,
@@ -109,7 +118,7 @@ def _measure(
 ) -> tuple[dict[str, MetricValue], Context]:
     """The metrics that look at images, and what they were computed from."""
     config = folder.config()
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     planted = _planted(config)
     found = extract(folder, rows, bundle, device, scratch, threads, planted)
     flipped, correct = found.values["margin"] > 0, found.values["correct"]
@@ -191,6 +200,22 @@ def _smaller_batches(rows: Sequence[Row], asked: int) -> list[str]:
     return [
         f"{count} of {len(rows)} images were made in batches of {' or '.join(map(str, sizes))} "
         f"instead of {asked}, as memory ran out; a few pixels may differ"
+    ]
+
+
+def _wrong_order(rows: Sequence[Row]) -> list[str]:
+    """A line if the classifier agrees with the labels far less often than by chance.
+
+    Then labels and outputs are most likely counted in another order.
+    """
+    labelled = [row for row in rows if row.label >= 0]
+    classes = len({row.label for row in labelled} | {row.prediction for row in labelled})
+    agreed = sum(bool(row.correct) for row in labelled)
+    if len(labelled) < _ENOUGH or agreed * classes * 2 >= len(labelled):
+        return []
+    return [
+        f"the classifier agrees with {agreed} of {len(labelled)} labels, less than half of what "
+        "chance gives: are the classes in the order of its outputs?"
     ]
 
 

@@ -58,6 +58,8 @@ def headline(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
     row["s/image"] = NOT_KNOWN if seconds is None else seconds
     row["peak MiB"] = _known(values["peak_memory"])
     row["n"] = evaluation.images
+    if evaluation.already_target:
+        row["already target"] = evaluation.already_target
     return row
 
 
@@ -107,6 +109,7 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "networks": manifest["networks"],
         "images": evaluation.images,
         "non_finite": evaluation.non_finite,
+        "already_target": evaluation.already_target,
         "float_fr": evaluation.float_fr,
         "seconds_per_image": evaluation.seconds_per_image,
         "peak_memory_of": evaluation.memory_of,
@@ -160,6 +163,12 @@ def render(runs: list[tuple[RunFolder, Evaluation]], form: Format) -> str:
 def remarks(evaluation: Evaluation) -> list[str]:
     """Lines for stderr: what is missing, what to keep in mind."""
     lines = missing_lines(evaluation)
+    if evaluation.already_target:
+        lines.append(
+            f"{evaluation.already_target} of {evaluation.images + evaluation.already_target} "
+            "images are of the target class before any edit; they stay as they are and are "
+            "counted by no metric"
+        )
     if evaluation.non_finite:
         lines.append(
             f"{evaluation.non_finite} of {evaluation.images} images came out with NaN or infinity "

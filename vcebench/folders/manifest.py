@@ -24,6 +24,7 @@ class _Part(BaseModel):
 class _Network(_Part):
     name: str = ""
     sha256: str
+    code_sha256: str | None = None
 
 
 class _Sitting(_Part):
@@ -51,6 +52,7 @@ class _Manifest(_Part):
     sittings: list[_Sitting]
     data_root: str | None = None
     skipped: dict[str, str] = {}
+    data_notes: list[str] = []
 
 
 class _Record(_Part):

@@ -10,7 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from vcebench.folders.inside import check_id
 
-Status = Literal["ok", "non-finite"]
+Status = Literal["ok", "non-finite", "already-target"]
 
 NOT_KNOWN = "not known"
 """How readers print what a row has None for."""
@@ -26,7 +26,9 @@ class Row:
     Attributes:
         id, index: stable name, and position in the split.
         status: "non-finite" if the method returned NaN or infinity in its last try; nothing is
-            stored as counterfactual then, and no metric counts the image.
+            stored as counterfactual then, and no metric counts the image. "already-target" if a
+            class was asked for and the input is predicted as it: nothing was tried, nothing but
+            the input is stored, and no metric counts it.
         label: true class.
         prediction: class predicted for the input, over all classes.
         source, target: class explained, and class asked for.
@@ -34,7 +36,7 @@ class Row:
         flipped: the stored counterfactual is classified as the target (target against source).
         flipped_float: the same before quantisation.
         top1: the target wins among all classes on the stored counterfactual.
-        lambda_class: λ_c of the last try.
+        lambda_class: λ_c of the last try; None if nothing was tried.
         tries: number of tries.
         nfe: evaluations of the prior, all tries together.
         seconds: share of the run's wall time, all tries together.
@@ -82,6 +84,11 @@ class Row:
     def finite(self) -> bool:
         """Whether there is a counterfactual."""
         return self.status == "ok"
+
+    @property
+    def already_target(self) -> bool:
+        """Whether there was nothing to explain."""
+        return self.status == "already-target"
 
 
 _ARROW = {

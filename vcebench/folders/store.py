@@ -32,6 +32,7 @@ from vcebench.settings.request import needs_of
 _LOCK = ".lock"
 # What changes no image may differ between the sittings of a run.
 _FREE = ("trace", "skip_bad")
+_CODE = "code_sha256"
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,16 @@ def _agree(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         _write_manifest(path, manifest)
         return dict(manifest)
     stored = RunFolder(path).manifest()
-    lines = differences(identity(stored), identity(manifest))
+    before, after = identity(stored), identity(manifest)
+    for role, facts in after["networks"].items():
+        if _CODE not in before["networks"].get(role, {}):  # older runs do not know it
+            facts.pop(_CODE, None)
+    lines = differences(before, after)
+    if any(_CODE in line for line in lines):
+        raise UserError(
+            f"{path} was made with other code of the classifier (the file it comes from changed); "
+            "give another --output or put the file back as it was"
+        )
     if lines:
         raise UserError(
             f"{path} was made with another configuration ({'; '.join(lines)}); "

@@ -132,7 +132,7 @@ def compare(
     chosen = [[side[id] for id in shared] for side in rows]
     bundle = networks_of_run(folders[0], custom)
     check_classifier(folders[1], bundle)
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     with scratch_folder() as scratch:
         labels = _labels(folders[0], bundle)
         sides = []

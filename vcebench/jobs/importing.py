@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from vcebench.data.base import Task
-from vcebench.data.folder import safe_name
+from vcebench.data.ids import safe_name
 from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.foreign.pairs import PAIRS, Found, Pair, read_list, read_two_folders

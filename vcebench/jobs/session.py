@@ -24,11 +24,12 @@ from vcebench.metrics.result import MetricValue, missing, summarise
 from vcebench.models.bundle import Bundle
 from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
+from vcebench.running.inputs import check_data
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
 from vcebench.running.stored import check_classifier, networks_of_run
 from vcebench.settings.config import RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import CustomTask, stored_custom
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -122,7 +123,9 @@ def measure_again(
     bundle = networks_of_run(folders[0], custom, device)
     for folder in folders[1:]:
         check_classifier(folder, bundle)
+    notes = _compared(folders, config, custom)
     results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
+    results = [_with_notes(result, notes) for result in results]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:
         for result in results:
@@ -130,10 +133,24 @@ def measure_again(
     return results
 
 
+def _compared(
+    folders: Sequence[RunFolder], config: RunConfig, custom: CustomTask | None
+) -> list[str]:
+    """Refuse data that are not those of the runs; what could not be compared, as lines."""
+    if config.custom is None or custom is None:
+        return []
+    return check_data(folders, stored_custom(config.custom), custom)
+
+
+def _with_notes(result: Result, notes: Sequence[str]) -> Result:
+    evaluation = result.evaluation
+    return replace(result, evaluation=replace(evaluation, notes=(*evaluation.notes, *notes)))
+
+
 def task_of(config: RunConfig) -> Task:
     """The task a run is about, a registered one or somebody's own."""
     if config.custom is not None:
-        return CustomTask(**config.custom).task()
+        return stored_custom(config.custom).task()
     return dataset_entry(config.dataset).task(config.task)
 
 
@@ -192,7 +209,7 @@ def diversity(
         return missing("sigma_l", "there is no network to compare images with", backbone=name)
     if not shared:
         return missing("sigma_l", "no image is finite in all seeds", backbone=name)
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     values: list[float] = []
     for start in range(0, len(shared), _CHUNK):
         chunk = shared[start : start + _CHUNK]

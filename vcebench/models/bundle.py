@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 from vcebench.methods.core.prior import Prior
@@ -32,6 +33,8 @@ class Bundle:
         hashes: role → SHA-256 of the file.
         backbones: role → readable name, for tables.
         missing: role → why the network is not there (roles that only metrics need).
+        codes: role → SHA-256 of the code that makes the network, where it is somebody's own.
+        notes: what a person should know about how they were loaded.
     """
 
     classifier: TargetClassifier
@@ -51,3 +54,13 @@ class Bundle:
     semantic: nn.Module | None = None
     lpips: nn.Module | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks live; a classifier may have no tensor that tells it."""
+        networks = (self.classifier, self.prior, self.perceptual)
+        there = (network for network in networks if network is not None)
+        tensors = (t for n in there for t in (*n.parameters(), *n.buffers()))
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))

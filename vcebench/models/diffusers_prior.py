@@ -11,6 +11,20 @@ from torch import Tensor, nn
 
 from vcebench.errors import UserError, one_line
 
+_SCHEDULER = Path("scheduler", "scheduler_config.json")
+_STEPS = 1000
+
+_TRAINED_ALIKE = frozenset(
+    (
+        *("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LMSDiscreteScheduler"),
+        *("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"),
+        *("DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DPMSolverSDEScheduler"),
+        *("KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DEISMultistepScheduler"),
+        *("UniPCMultistepScheduler", "DDIMParallelScheduler", "DDPMParallelScheduler"),
+    )
+)
+"""Schedulers that all sample what was trained on DDPM's discrete chain."""
+
 
 class DiffusersPrior(nn.Module):
     """A diffusers `UNet2DModel` called like our networks: its output without the wrapping."""
@@ -25,43 +39,107 @@ class DiffusersPrior(nn.Module):
         return out
 
 
-def load_diffusers(folder: Path) -> tuple[nn.Module, int]:
-    """The UNet2DModel of a folder (a pipeline's, or a bare model's), and its T.
+def load_diffusers(folder: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
+    """The UNet2DModel of a folder (a pipeline's, its `unet`, or a bare model's), T, and notes.
 
-    Only safetensors are read. Raises UserError: diffusers is not installed, no such model, or a
-    schedule that is not the linear one of DDPM with noise prediction.
+    Only safetensors are read, and only from the folder.
+
+    Raises UserError: diffusers is not installed, no such model, one that takes more than an image
+    of three channels, or a schedule that is not the linear one of DDPM with noise prediction.
     """
     try:
         from diffusers import UNet2DModel  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise UserError("a diffusers prior needs `pip install vcebench[diffusers]`") from error
     place = folder / "unet" if (folder / "unet").is_dir() else folder
+    # A name that is no folder here would be looked up among models fetched from the hub.
+    if not place.is_dir():
+        raise UserError(f"there is no folder {folder}; give the folder of the diffusers model")
+    _check_network(_read_json(place / "config.json"), place)
+    steps, notes = _steps(folder)
     try:
         load: Any = UNet2DModel.from_pretrained
         network: nn.Module = load(place, use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise UserError(f"{place} holds no UNet2DModel: {one_line(error)[:300]}") from error
-    return DiffusersPrior(network), _steps(folder / "scheduler" / "scheduler_config.json")
+    return DiffusersPrior(network), steps, notes
 
 
-def _steps(path: Path) -> int:
-    """T of a scheduler's configuration; 1,000 where there is none."""
-    if not path.is_file():
-        return 1000
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {one_line(error)}") from error
-    steps = int(config.get("num_train_timesteps", 1000))
-    wanted: dict[str, str | float] = {
+def _check_network(config: dict[str, Any], place: Path) -> None:
+    kind = config.get("_class_name", "UNet2DModel")
+    if kind != "UNet2DModel":
+        raise UserError(f"{place} holds a {kind}; a prior is an unconditional UNet2DModel")
+    channels = config.get("in_channels", 3)
+    if channels != 3:
+        raise UserError(f"{place}: in_channels is {channels}; a prior takes images of 3 channels")
+    for name in ("num_class_embeds", "class_embed_type"):
+        if config.get(name) is not None:
+            raise UserError(
+                f"{place}: {name} is {config[name]}: it draws images of a class that it is told; a "
+                "prior is unconditional"
+            )
+    embedding = config.get("time_embedding_type", "positional")
+    if embedding not in ("positional", "learned"):
+        raise UserError(
+            f"{place}: time_embedding_type is {embedding}: it is told noise levels, not timesteps"
+        )
+
+
+def _steps(folder: Path) -> tuple[int, tuple[str, ...]]:
+    """T of the scheduler of a model's folder, in it or beside it; 1,000 where there is none."""
+    base = folder.resolve()
+    places = [base / _SCHEDULER, base / _SCHEDULER.name]
+    if base.name == "unet":
+        places.append(base.parent / _SCHEDULER)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        return _STEPS, (
+            f"{folder.name}: no {_SCHEDULER} is there: taken as trained on DDPM's {_STEPS} linear "
+            "steps, to predict noise",
+        )
+    return _linear_steps(path), ()
+
+
+def _linear_steps(path: Path) -> int:
+    """T of a scheduler's configuration; whatever makes other noise levels or targets is refused."""
+    config = _read_json(path)
+    kind = config.get("_class_name", "DDPMScheduler")
+    if kind not in _TRAINED_ALIKE:
+        raise UserError(f"{path}: {kind} does not sample what was trained on DDPM's chain")
+    steps = config.get("num_train_timesteps", _STEPS)
+    if type(steps) is not int or steps < 1:
+        raise UserError(f"{path}: num_train_timesteps is {steps!r}, not a number of steps")
+    wanted: dict[str, object] = {
         "beta_schedule": "linear",
-        "prediction_type": "epsilon",
         "beta_start": 1e-4 * 1000 / steps,
         "beta_end": 0.02 * 1000 / steps,
+        "trained_betas": None,
+        "rescale_betas_zero_snr": False,
+        "use_flow_sigmas": False,
+        "prediction_type": "epsilon",
     }
+    if config.get("variance_type") == "learned":
+        raise UserError(f"{path}: variance_type is learned, only learned_range is supported")
     for name, value in wanted.items():
         found = config.get(name, value)
-        same = found == value if isinstance(value, str) else math.isclose(found, value)
+        if isinstance(value, float) and isinstance(found, int | float):
+            same = math.isclose(found, value)
+        else:
+            same = found == value
         if not same:
-            raise UserError(f"{path}: {name} is {found}, only {value} is supported for T = {steps}")
+            shown = "given" if isinstance(found, list) else found
+            raise UserError(f"{path}: {name} is {shown}, only {value} is supported for T = {steps}")
     return steps
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A configuration of diffusers; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {one_line(error)}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} is damaged: it holds no entries")
+    return config

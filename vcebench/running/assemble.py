@@ -29,9 +29,9 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
     with user_errors():
         if config.custom is not None:
             from vcebench.models.own import load_own_bundle, needs_perceptual
-            from vcebench.settings.custom import CustomTask
+            from vcebench.settings.custom import stored_custom
 
-            task = CustomTask(**config.custom)
+            task = stored_custom(config.custom)
             if "perceptual" in needs:
                 needs_perceptual(config.guidance.lambda_perceptual)
             return load_own_bundle(task, config.device, needs=needs, metrics=metrics)
@@ -46,11 +46,14 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
 
 
 def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Role → name and checkpoint hash, for the manifest."""
-    return {
+    """Role → name and checkpoint hash, and that of its code if it is known, for the manifest."""
+    facts = {
         role: {"name": bundle.backbones.get(role, role), "sha256": digest}
         for role, digest in bundle.hashes.items()
     }
+    for role, digest in bundle.codes.items():
+        facts[role]["code_sha256"] = digest
+    return facts
 
 
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
@@ -121,9 +124,9 @@ def _shape(config: RunConfig) -> tuple[int, int, int]:
     """(C, H, W) of a run's images."""
     if config.custom is None:
         return (3, *dataset_entry(config.dataset).size)
-    from vcebench.settings.custom import CustomTask
+    from vcebench.settings.custom import stored_custom
 
-    geometry = CustomTask(**config.custom).data.geometry()
+    geometry = stored_custom(config.custom).data.geometry()
     return (3, geometry.height, geometry.width)
 
 

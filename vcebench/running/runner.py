@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 
-from vcebench.data.base import HasTruth, ImageSet
+from vcebench.data.base import HasNotes, HasTruth, ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import LARGEST_SIDE, Codec
 from vcebench.folders.manifest import new_manifest
-from vcebench.folders.rows import Row
+from vcebench.folders.rows import Row, Status
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, RunStore, open_store
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.outside import Outside
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
+from vcebench.running.already import unsettled
 from vcebench.running.assemble import network_facts, worker_of
-from vcebench.running.engines.base import Launcher
+from vcebench.running.engines.base import Engine, Launcher
 from vcebench.running.engines.local import Local
-from vcebench.running.ladder import Final, Ladder, drive
+from vcebench.running.inputs import check_inputs
+from vcebench.running.ladder import Batch, Final, Ladder, drive
 from vcebench.running.precision import precision_flags
+from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
-from vcebench.running.tries import Item
+from vcebench.running.tries import Item, Outcome
+from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import stored_custom
 
 
 def run(
@@ -65,10 +70,15 @@ def run(
         StoppedError: interrupted; the same call continues.
     """
     worker = worker_of(config, bundle)
+    if config.custom is not None:
+        with precision_flags(config.precision):
+            probe(worker, first_images(config, images))
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())
     with open_store(output, new_manifest(config, network_facts(bundle), data_root)) as store:
+        said = _say([*bundle.notes, *notes_of(images)])
+        said += _say(check_inputs(store.folder, store.finished.values(), images))
         if len(store.finished) >= wanted:
             if store.manifest.get("status") != "finished":
                 store.update(status="finished")
@@ -81,35 +91,67 @@ def run(
             with _interruptible(store, wanted):
                 engine = launch(config, worker, shown.step)
                 try:
-                    ladder = Ladder(
-                        pending(config, images, store.finished, skipped),
-                        worker.method.rungs(config.guidance.lambda_class),
-                        config.batch_size,
-                    )
-                    for batch in drive(ladder, engine):
-                        outside = isinstance(worker.method, Outside)
-                        done = [_finished(final, images, outside) for final in batch.finals]
-                        store.commit(done)
-                        shown.finished(batch.tries, [result.row for result in done])
+                    done = {row.index for row in store.finished.values()}
+                    items = pending(config, images, done, skipped)
+                    outside = isinstance(worker.method, Outside)
+                    for batch in _batches(config, worker, items, engine):
+                        results = [_finished(final, images, outside) for final in batch.finals]
+                        store.commit(results)
+                        shown.finished(batch.tries, [result.row for result in results])
                 finally:
                     engine.close()
                     _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
-        store.update(status="finished", skipped=skipped)
+        _say([note for note in notes_of(images) if note not in said])
+        notes = [*bundle.notes, *notes_of(images)]
+        store.update(status="finished", skipped=skipped, data_notes=notes)
         return store.folder
 
 
+def notes_of(images: ImageSet) -> list[str]:
+    """What an image set has to say about its files, as far as they were read."""
+    return images.notes() if isinstance(images, HasNotes) else []
+
+
+def _say(lines: Sequence[str]) -> list[str]:
+    for line in lines:
+        print(line, file=sys.stderr)
+    return list(lines)
+
+
+def _batches(
+    config: RunConfig, worker: Worker, items: Iterator[Item], engine: Engine
+) -> Iterator[Batch]:
+    """The batches of a run as they end, with the images that needed none."""
+    settled: list[Final] = []
+    # A classifier that knows nothing of the task is asked what the task's would be asked.
+    if config.classifier == "task":
+        items = unsettled(items, worker, settled.append)
+    rungs = worker.method.rungs(config.guidance.lambda_class)
+    ladder = Ladder(items, rungs, config.batch_size)
+    for batch in chain(drive(ladder, engine), [Batch(0, [])]):
+        finals = [*settled, *batch.finals]
+        settled.clear()
+        yield Batch(batch.tries, finals)
+
+
 def pending(
-    config: RunConfig, images: ImageSet, finished: Any, skipped: dict[str, str] | None = None
+    config: RunConfig,
+    images: ImageSet,
+    finished: Container[int],
+    skipped: dict[str, str] | None = None,
 ) -> Iterator[Item]:
     """The images of a run that have no row yet, opened one by one.
 
     Args:
+        finished: positions of those that have one.
         skipped: gets the files that cannot be used, with the reason, if the run skips them.
     """
     asked = None
     if config.custom is not None:
-        asked = CustomTask(**config.custom).target_class(images.task.labels)
+        asked = stored_custom(config.custom).target_class(images.task.labels)
     for index in config.indices():
+        if index in finished:
+            continue
         try:
             example = images[index]
         except BadImageError as error:
@@ -118,8 +160,6 @@ def pending(
             if skipped is not None:
                 skipped[str(index)] = one_line(error)
             print(f"skipped: {one_line(error)}", file=sys.stderr)
-            continue
-        if example.id in finished:
             continue
         check_image(example.image, example.id)
         # A classifier that knows nothing of the task is asked for what the task's would be asked.
@@ -168,7 +208,7 @@ def _row(final: Final) -> Row:
     return Row(
         id=item.id,
         index=item.index,
-        status="ok" if outcome.finite else "non-finite",
+        status=_status(outcome),
         label=item.label,
         prediction=outcome.prediction,
         source=outcome.source,
@@ -177,7 +217,7 @@ def _row(final: Final) -> Row:
         flipped=outcome.flipped,
         flipped_float=outcome.flipped_float,
         top1=outcome.top1,
-        lambda_class=final.attempt.lambda_class,
+        lambda_class=None if outcome.already else final.attempt.lambda_class,
         tries=cost.tries,
         nfe=cost.nfe,
         seconds=cost.seconds,
@@ -189,6 +229,12 @@ def _row(final: Final) -> Row:
         backward=cost.backward,
         input_sha256=input_digest(item.image, item.label),
     )
+
+
+def _status(outcome: Outcome) -> Status:
+    if outcome.already:
+        return "already-target"
+    return "ok" if outcome.finite else "non-finite"
 
 
 def _sitting(device: torch.device, threads: int | None, engine: str) -> dict[str, Any]:

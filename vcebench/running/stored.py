@@ -62,6 +62,12 @@ def check_classifier(folder: RunFolder, bundle: Bundle) -> None:
             f"{folder.path} explains another classifier (SHA-256 {stored[:12]}…) than the one "
             f"here ({(found or 'unknown')[:12]}…); use the files it was made with"
         )
+    code = folder.manifest()["networks"].get("classifier", {}).get("code_sha256")
+    if code is not None and bundle.codes.get("classifier") != code:
+        raise UserError(
+            f"{folder.path} explains a classifier of other code (the file it comes from changed); "
+            "use the file it was made with"
+        )
 
 
 def _device(config: RunConfig) -> str:

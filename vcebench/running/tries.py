@@ -62,6 +62,7 @@ class Outcome:
         files: kind → content of the files, for a try that may be the last one.
         trace: name → tensor (steps, …) of a traced image.
         batch_size: rows of the batch, if memory allowed fewer than asked for; else None.
+        already: the input is of the class asked for; nothing was tried, `image` is the input.
     """
 
     finite: bool
@@ -83,3 +84,4 @@ class Outcome:
     files: dict[str, bytes] = field(default_factory=dict)
     trace: dict[str, Tensor] = field(default_factory=dict)
     batch_size: int | None = None
+    already: bool = False

@@ -20,7 +20,7 @@ from vcebench.methods.core.method import Explanation, Method
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
-from vcebench.running.tries import Outcome, Try, of_method
+from vcebench.running.tries import Item, Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
 
 
@@ -189,6 +189,10 @@ class Worker:
             )
         return outcomes
 
+    def input_file(self, item: Item) -> dict[str, bytes]:
+        """The file of an input: its path within the run folder → content."""
+        return {f"inputs/{item.id}{self.codec.suffix}": self.codec.encode(item.image)}
+
     def _files(
         self,
         attempt: Try,
@@ -197,10 +201,10 @@ class Worker:
         mask_x: Tensor | None,
         finite: bool,
     ) -> dict[str, bytes]:
-        name = f"{attempt.item.id}{self.codec.suffix}"
-        files = {f"inputs/{name}": self.codec.encode(attempt.item.image)}
+        files = self.input_file(attempt.item)
         if not finite:
             return files
+        name = f"{attempt.item.id}{self.codec.suffix}"
         files[f"counterfactuals/{name}"] = self.codec.encode(image)
         masks = encode_masks(mask_z, mask_x)
         if masks is not None:

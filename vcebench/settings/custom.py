@@ -25,108 +25,39 @@ Paths are relative to the TOML file. Naming a factory means that its code is run
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, StrictStr, ValidationError, field_validator, model_validator
 
 from vcebench.data.base import ImageSet, Task
-from vcebench.data.files import Geometry
-from vcebench.data.folder import FolderSet, folder_set, list_csv, list_folder
+from vcebench.data.folder import FolderSet, folder_set
+from vcebench.data.listing import are_class_numbers, list_csv, list_folder
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
-
-Side = Annotated[int, Field(ge=8, le=4096)]
-Colour = tuple[float, float, float]
+from vcebench.settings.parts import ClassifierPart, DataPart, Part, PriorPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataPart(_Part):
-    """Where the images are, and how they are brought to the size of the networks."""
-
-    folder: Path
-    labels: Path | None = None
-    size: Side | tuple[Side, Side]
-    fit: Literal["crop", "stretch", "pad"] = "crop"
-    classes: tuple[str, ...] = ()
-
-    def geometry(self) -> Geometry:
-        """The size as height and width, with the way to reach it."""
-        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return Geometry(height, width, self.fit)
-
-
-class ClassifierPart(_Part):
-    """The classifier: exactly one of factory, torchscript, architecture.
-
-    It gets images in [-1, 1] unless `mean` and `std` are given: then ([0, 1] image - mean) / std.
-    `index` picks one logit of several independent ones; `unit` is a factor of the class gradient.
-    A factory, "package.module:function", is imported from `folder`, that of the TOML file unless
-    given, or from what is installed; it is called with `arguments` and returns the network.
-    """
-
-    factory: str | None = None
-    folder: Path | None = None
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    torchscript: Path | None = None
-    architecture: str | None = None
-    weights: Path | None = None
-    outputs: Annotated[int, Field(ge=1)] = 1000
-    mean: Colour | None = None
-    std: Colour | None = None
-    index: Annotated[int, Field(ge=0)] | None = None
-    unit: Annotated[float, Field(gt=0)] = 1.0
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        kinds = (self.factory, self.torchscript, self.architecture)
-        if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("give one of factory, torchscript, architecture")
-        if (self.architecture is None) != (self.weights is None):
-            raise ValueError("architecture and weights belong together")
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std belong together")
-        return self
-
-
-class PriorPart(_Part):
-    """The prior: exactly one of trained, diffusers, checkpoint (with the flags of its training).
-
-    steps and respacing (T and N) hold for the latter two; a diffusers folder or the flags may say
-    T themselves.
-    """
-
-    trained: Path | None = None
-    diffusers: Path | None = None
-    checkpoint: Path | None = None
-    flags: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    respacing: Annotated[int, Field(ge=1)] = 200
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        kinds = (self.trained, self.diffusers, self.checkpoint)
-        if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("give one of trained, diffusers, checkpoint")
-        if (self.checkpoint is None) != (not self.flags):
-            raise ValueError("checkpoint and flags belong together")
-        return self
-
-
-class CustomTask(_Part):
+class CustomTask(Part):
     """Everything about a task of somebody's own that a run has to know; paths are absolute.
 
-    target: class that every image is led to; without it the other class of two, or the runner-up.
+    target: class that every image is led to, by name or number; without it the other class of two,
+        or the runner-up.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-    target: str | None = None
+    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+    target: StrictStr | None = None
     data: DataPart
     classifier: ClassifierPart
     prior: PriorPart
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return str(value) if type(value) is int else value
 
     @model_validator(mode="after")
     def _own_name(self) -> Self:
@@ -135,13 +66,15 @@ class CustomTask(_Part):
         return self
 
     def open(self) -> FolderSet:
-        """The images. Raises UserError: see `vcebench.data.folder`."""
+        """The images. Raises UserError: see `vcebench.data.listing`."""
         data = self.data
         if data.labels is None:
-            rows, names = list_folder(data.folder, data.classes)
+            listing = list_folder(data.folder, data.classes)
         else:
-            rows, names = list_csv(data.labels, data.folder, data.classes)
-        return folder_set(self.name, task_of(names), data.folder, rows, data.geometry())
+            listing = list_csv(data.labels, data.folder, data.classes)
+        background = (data.background, data.colour())
+        task = task_of(listing.names)
+        return folder_set(self.name, task, data.folder, listing, data.geometry(), background)
 
     def task(self) -> Task:
         """What is asked of the images, as far as the file says it."""
@@ -156,16 +89,35 @@ class CustomTask(_Part):
         """Number of the class asked for. Raises UserError if it is no class."""
         if self.target is None:
             return None
-        if self.target not in names:
-            raise UserError(f"target {self.target!r} is none of the classes {', '.join(names)}")
-        return names.index(self.target)
+        if self.target in names:
+            return names.index(self.target)
+        if open_ended(names) and re.fullmatch(r"\d{1,5}", self.target, re.ASCII):
+            return int(self.target)
+        raise UserError(f"target {self.target!r} is none of the classes {', '.join(names)}")
 
 
-def task_of(names: list[str]) -> Task:
-    """The task among these classes; two of no name if there are fewer than two."""
-    labels = tuple(names) if len(names) > 1 else ("class 0", "class 1")
+NAMELESS = ("class 0", "class 1")
+"""Classes of images that are unlabelled, where nobody names any."""
+
+
+def task_of(names: Sequence[str]) -> Task:
+    """The task among these classes; two of no name if there are none."""
+    labels = tuple(names) or NAMELESS
     kind: Literal["binary", "multiclass"] = "binary" if len(labels) == 2 else "multiclass"
     return Task("own", kind, tuple(range(len(labels))), labels)
+
+
+def open_ended(names: Sequence[str]) -> bool:
+    """Whether the classifier may have more classes than these: they are numbers, or nameless."""
+    return tuple(names) == NAMELESS or are_class_numbers(names)
+
+
+def stored_custom(content: Mapping[str, Any]) -> CustomTask:
+    """The task that a run's configuration holds. Raises UserError if it is of another form."""
+    try:
+        return CustomTask(**content)
+    except (ValidationError, TypeError) as error:
+        raise UserError(f"the run's own task does not fit: {first_complaint(error)}") from error
 
 
 def read_custom(path: Path) -> tuple[CustomTask, dict[str, Any]]:
@@ -174,18 +126,19 @@ def read_custom(path: Path) -> tuple[CustomTask, dict[str, Any]]:
     Raises UserError: unreadable, or the first entry that does not fit.
     """
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is no TOML: {one_line(error)}") from error
+        hint = "; write paths with / or in single quotes" if "\\" in str(error) else ""
+        raise UserError(f"{path} is no TOML: {one_line(error)}{hint}") from error
     settings = content.pop("run", {})
     if not isinstance(settings, dict):
         raise UserError(f"{path}: run is no table; write [run]")
     try:
         task = CustomTask(**_absolute(content, path.resolve().parent))
     except (ValidationError, TypeError) as error:
-        raise UserError(f"{path}: {_first(error)}") from error
+        raise UserError(f"{path}: {first_complaint(error)}") from error
     return task, settings
 
 
@@ -213,10 +166,18 @@ def _absolute(content: dict[str, Any], base: Path) -> dict[str, Any]:
     return found
 
 
-def _first(error: Exception) -> str:
+_KINDS = {"int", "float", "str", "bool", "path", "none"}
+"""What pydantic adds to a key for the members of a union."""
+
+
+def first_complaint(error: Exception) -> str:
+    """The first thing that does not fit, with its key and the value that is there."""
     if not isinstance(error, ValidationError):
         return one_line(error)
     detail = error.errors()[0]
-    name = ".".join(str(part) for part in detail["loc"] if not str(part).startswith("constrained"))
+    keys = [str(part) for part in detail["loc"]]
+    name = ".".join(k for k in keys if re.fullmatch(r"\w+", k) and k not in _KINDS)
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{name or 'the file'}: {message}"
+    value = detail["input"]
+    plain = isinstance(value, bool | int | float | str) and detail["type"] != "value_error"
+    return f"{name or 'the file'}{f' is {value!r}' if plain else ''}: {message}"

@@ -14,7 +14,6 @@ from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.method import Method
 from vcebench.methods.registry import METHODS, method
 from vcebench.settings.config import (
-    GuidanceConfig,
     RunConfig,
     Setting,
     build_config,
@@ -23,6 +22,7 @@ from vcebench.settings.config import (
 from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.plugins import find_method
 from vcebench.settings.presets import MethodPreset, method_preset, preset
+from vcebench.settings.runtable import run_table
 
 SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
 """Settings of methods that have command-line options of their own."""
@@ -121,26 +121,21 @@ def with_custom(request: Request, path: Path) -> Request:
     """
     if request.dataset or request.task or request.split:
         raise UserError("--config brings its own images: leave --dataset, --task, --split away")
-    custom, table = read_custom(path)
-    asked = dict(table)
-    named = {
-        name: asked.pop(name, None)
-        for name in ("method", "limit", "batch_size", "seed", "precision", "image_format")
-    }
-    weights = {name: asked.pop(name) for name in list(asked) if name in GuidanceConfig.model_fields}
+    custom, content = read_custom(path)
+    table = run_table(content, path)
     given = {name: value for name, value in request.guidance.items() if value is not True}
     defaults = Request(method="", dataset="")
     chosen = {
         name: value
-        for name, value in named.items()
-        if value is not None and getattr(request, name) == getattr(defaults, name)
+        for name, value in table.named().items()
+        if getattr(request, name) == getattr(defaults, name)
     }
     return replace(
         request,
         **chosen,
         dataset=custom.name,
-        settings={**asked, **request.settings},
-        guidance={**weights, **given},
+        settings={**table.settings(), **request.settings},
+        guidance={**table.guidance(), **given},
         custom=custom,
     )
 

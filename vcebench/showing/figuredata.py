@@ -33,11 +33,13 @@ def label_of(folder: RunFolder) -> str:
 
 def tries_of(folder: RunFolder) -> Tries:
     """The tries of a run. Raises `UserError` if there is no finished image."""
-    rows = folder.rows()
+    rows = [row for row in folder.rows() if not row.already_target]
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
     if any(None in (row.nfe, row.lambda_class) for row in rows):
-        raise UserError(f"the tries of {folder.path} are not known: it was made elsewhere")
+        raise UserError(
+            f"the tries of {folder.path} are not known: it was made elsewhere, or without λ_c"
+        )
     return Tries(
         label_of(folder),
         [row.lambda_class or 0.0 for row in rows],
@@ -79,7 +81,7 @@ def curves_of(folder: RunFolder, bundle: Bundle, images: int = CURVE_IMAGES) -> 
     rows = [row for row in folder.rows() if row.finite and row.correct][:images]
     if not rows:
         raise UserError(f"{folder.path} has no correctly classified image for COUT curves")
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     found = cout.cout(
         folder.images("inputs", rows),
         folder.images("counterfactuals", rows),
@@ -128,7 +130,7 @@ def _attributes(
     """Oracle probabilities of stored images, (n, A)."""
     oracle = bundle.oracle
     assert oracle is not None
-    device = next(bundle.classifier.parameters()).device
+    device = bundle.device
     parts = []
     for start in range(0, len(rows), _CHUNK):
         images = folder.images(kind, list(rows[start : start + _CHUNK]))

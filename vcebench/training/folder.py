@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from vcebench.data.files import Geometry
-from vcebench.data.folder import folder_set, list_folder
+from vcebench.data.folder import folder_set
 from vcebench.data.listed import ListedSet
+from vcebench.data.listing import list_all
 from vcebench.errors import UserError
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
@@ -60,8 +61,7 @@ def train_prior(
         raise UserError(f"the size is {height}x{width}; use multiples of 8")
     if plan.width < 32 or plan.width % 32:
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
-    rows, names = list_folder(folder)
-    images = folder_set("own", task_of(names), folder, rows, Geometry(height, width))
+    images = folder_set("own", task_of(()), folder, list_all(folder), Geometry(height, width))
     return train_part("own", _part(images, plan), output, restart=restart, progress=progress)
 
 

@@ -1,5 +1,7 @@
 """What every method promises: its cost, its settings, and independence of the batch."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -39,7 +41,7 @@ def explain(name, world, rows=slice(None), **settings):
         x[rows],
         target[rows],
         prior=prior,
-        guidance=Guidance(guidance.classifier, guidance.lambda_class[rows], guidance.perceptual),
+        guidance=replace(guidance, lambda_class=guidance.lambda_class[rows]),
         noise=KeyedNoise(noise.seed, noise.dataset, ids, noise.shape),
     )
 

@@ -25,7 +25,7 @@ from safetensors.torch import save
 from vcebench.data.celeba import read_attributes, read_partition
 from vcebench.data.celeba_attributes import ATTRIBUTES
 from vcebench.data.files import Geometry, read_picture
-from vcebench.data.folder import list_csv
+from vcebench.data.listing import list_csv
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
 from vcebench.folders.manifest import new_manifest
@@ -160,7 +160,7 @@ def test_label_lists(changes: list[Edit]) -> None:
         path.write_bytes(mutate(b"file,label\na.png,plum\nb c.png,cherry\n", changes))
         found = read(lambda: list_csv(path, place, ("plum", "cherry")))
         if found is not None:
-            for name, number in found[0]:
+            for name, number in found.rows:
                 assert (place / name).resolve().is_relative_to(place.resolve())
                 assert number in (0, 1)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from vcebench.data.folder import safe_name
+from vcebench.data.ids import safe_name
 from vcebench.errors import UserError
 from vcebench.folders.foreign.reading import entries, read_bounded
 

@@ -16,9 +16,10 @@ from vcebench.folders.store import writing
 from vcebench.formats import dump
 from vcebench.metrics.info import MetricInfo
 from vcebench.metrics.registry import METRICS
-from vcebench.showing.report.gallery import ORDERS, Shown, image_data, index_data, shown
+from vcebench.showing.report.gallery import ORDERS, Shown, shown
 from vcebench.showing.report.html import environment
 from vcebench.showing.report.numbers import Number, ranks
+from vcebench.showing.report.pieces import Pieces
 from vcebench.showing.report.runs import Item, RunView, Subject, items_of, read_runs, subjects
 from vcebench.version import __version__
 
@@ -108,20 +109,19 @@ def _write(
     pages.globals |= {"version": __version__, "orders": ORDERS}
     (folder / _MARK).write_text(f"{__version__}\n")
     _copy_assets(folder / "assets")
-    groups = list(subjects(runs))
-    images = []
+    pieces = Pieces(folder / "data", runs, items)
     (folder / "images").mkdir()
     for done, item in enumerate(items, 1):
         image = shown(item)
         _write_image(folder, pages, image, len(items))
-        images.append(image_data(image, groups.index(item.subject)))
+        pieces.add(image)
         progress(done, len(items))
     _write_runs(folder / "runs", pages, runs)
     page = pages.get_template("index.html.j2").render(
         root=".",
         runs=runs,
         summaries=[summary(subject, members) for subject, members in subjects(runs).items()],
-        data=index_data(runs, images),
+        data=pieces.close(),
         images=len(items),
     )
     (folder / "index.html").write_text(page, encoding="utf-8")

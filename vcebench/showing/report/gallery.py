@@ -1,17 +1,16 @@
-"""Pictures and values of every image, and the data the gallery is drawn from."""
+"""Pictures and values of every image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
 from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.metrics.registry import METRICS
 from vcebench.showing.report.pictures import Film, difference, film_of, mask_picture, png
-from vcebench.showing.report.runs import Item, RunView, class_name, class_names, subjects
+from vcebench.showing.report.runs import Item, RunView, class_name, class_names
 
 # Orders of the gallery beside the metrics: id → (title, whether higher is better).
 _OF_ROWS = {
@@ -138,56 +137,3 @@ def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
         film = film_of(run.folder.trace(row), before)
         files |= {f"{run.number}-steps-{name}.png": strip for name, strip in film.strips.items()}
     return Result(run, row, values, pictures, film)
-
-
-def index_data(runs: Sequence[RunView], images: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the gallery's script works with.
-
-    Args:
-        runs: all runs.
-        images: `image_data` of every image, in order.
-    """
-    groups = subjects(runs)
-    order = list(groups)
-    used = {id for image in images for result in image["results"] for id in result["values"]}
-    return {
-        "subjects": [{"title": subject.title, "split": subject.split} for subject in groups],
-        "runs": [{"label": r.label, "subject": order.index(r.subject)} for r in runs],
-        "orders": [
-            {"id": o.id, "title": o.title, "higher": o.higher_is_better}
-            for o in ORDERS
-            if o.id in used
-        ],
-        "images": images,
-    }
-
-
-def image_data(image: Shown, subject: int) -> dict[str, Any]:
-    """One image for the gallery's script; runs are counted from 0 there."""
-    return {
-        "id": image.item.id,
-        "name": image.item.name,
-        "subject": subject,
-        "source": image.source,
-        "target": image.target,
-        "label": image.label,
-        "correct": image.item.row.correct,
-        "input": image.input,
-        "truth": image.truth,
-        "size": image.size,
-        "results": [
-            {
-                "run": result.run.number - 1,
-                "flipped": result.row.flipped,
-                "finite": result.row.finite,
-                "pictures": dict(result.pictures),
-                "values": {id: _short(value) for id, value in result.values.items()},
-            }
-            for result in image.results
-        ],
-    }
-
-
-def _short(value: float | None) -> float | None:
-    """Five significant digits are enough to sort by, and keep the page small."""
-    return None if value is None else float(f"{value:.5g}")

@@ -62,7 +62,12 @@ class RunView:
     @property
     def non_finite(self) -> int:
         """Images without a counterfactual."""
-        return sum(not row.finite for row in self.rows.values())
+        return sum(not row.finite for row in self.rows.values()) - self.already_target
+
+    @property
+    def already_target(self) -> int:
+        """Images that were of the class asked for before any edit."""
+        return sum(row.already_target for row in self.rows.values())
 
     @property
     def made_with(self) -> dict[str, str]:

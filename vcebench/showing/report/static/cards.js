@@ -36,17 +36,21 @@ window.Cards = (() => {
   const CAPTION = { counterfactual: "Counter\u00adfactual", difference: "Difference", mask: "Mask" };
 
   const result = (image, one, label) => {
-    const words = !one.finite ? "no result" : one.flipped ? "flipped" : "not flipped";
-    const probability = one.values.target_probability;
+    const verdict = () => {
+      if (one.already) return "already target";
+      if (!one.finite) return "no result";
+      if (one.flipped === null) return "flip not known";
+      return one.flipped ? "flipped" : "not flipped";
+    };
     const head = make(
       "p",
       { class: "head" },
       make("b", {}, label),
-      make("span", { class: `verdict ${one.flipped ? "yes" : "no"}` }, words),
+      make("span", { class: `verdict ${one.flipped ? "yes" : "no"}` }, verdict()),
     );
-    if (probability !== null) {
+    if (one.probability !== null) {
       const p = make("span", { class: "muted", title: "probability of the target" });
-      p.append(`p ${probability.toFixed(2)}`);
+      p.append(`p ${one.probability.toFixed(2)}`);
       head.append(p);
     }
     const strip = make("div", { class: "strip" });
@@ -67,7 +71,7 @@ window.Cards = (() => {
     const head = make("header", {}, link, turn);
     const alt = `Input ${image.id}: ${image.source}`;
     const input = figure("input", "Input", picture(image, image.input, alt, "counterfactual"));
-    if (!image.correct) {
+    if (image.wrong) {
       const wrong = make("span", { class: "aside" }, `label: ${image.label}`);
       input.querySelector("figcaption").append(wrong);
     }

@@ -1,14 +1,17 @@
-// The gallery: filters, orders, pages and keys over the data embedded in the page.
+// The gallery: filters, orders, pages and keys over the data of the report.
 "use strict";
 
 (() => {
   const PAGE = 24;
   const { card, make } = window.Cards;
-  const data = JSON.parse(document.querySelector("#data").textContent);
-  const labels = data.runs.map((run) => run.label);
+  const { select, hidden, range } = window.Select;
+  const data = window.ReportData;
+  const { runs, subjects, orders } = data.head;
+  const labels = runs.map((run) => run.label);
   const form = document.querySelector("#filters");
   const cards = document.querySelector("#cards");
   const pager = document.querySelector("#pager");
+  const goto = document.querySelector("#goto");
   const field = (name) => form.elements.namedItem(name);
 
   const DEFAULTS = {
@@ -31,7 +34,7 @@
     const given = new URLSearchParams(location.hash.slice(1));
     state = { ...DEFAULTS };
     for (const name of Object.keys(DEFAULTS)) if (given.has(name)) state[name] = given.get(name);
-    if (!data.subjects[state.subject]) state.subject = "0";
+    if (!subjects[state.subject]) state.subject = "0";
   };
 
   const writeAddress = () => {
@@ -43,86 +46,71 @@
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname.split("/").pop());
   };
 
-  // ---- which images, in which order -------------------------------------------------------
-
-  const hidden = () => new Set(state.hide.split(",").filter((part) => part !== ""));
-  const visible = (image) => {
-    const without = hidden();
-    return image.results.filter((one) => !without.has(String(one.run)));
-  };
-  const judged = (image) =>
-    state.run === "any"
-      ? visible(image)
-      : image.results.filter((one) => String(one.run) === state.run);
-
-  const wanted = (image) => {
-    if (String(image.subject) !== state.subject) return false;
-    if (state.input !== "all" && image.correct !== (state.input === "correct")) return false;
-    if (state.find && !image.id.toLowerCase().includes(state.find.toLowerCase())) return false;
-    const results = judged(image);
-    if (state.outcome === "flipped") return results.some((one) => one.flipped);
-    if (state.outcome === "missed") return results.some((one) => !one.flipped);
-    return state.run === "any" || results.length > 0;
-  };
-
-  // The worst value of the judged runs, turned so that larger is worse; null without a value.
-  const badness = (image, order) => {
-    const found = judged(image)
-      .map((one) => one.values[order.id])
-      .filter((value) => value !== null && value !== undefined);
-    if (!found.length) return null;
-    return order.higher ? -Math.min(...found) : Math.max(...found);
-  };
-
-  const chosen = () => {
-    const found = data.images.filter(wanted);
-    const order = data.orders.find((one) => one.id === state.order);
-    if (!order) return found;
-    return found
-      .map((image) => [badness(image, order), image])
-      .sort(([a], [b]) => (a === null) - (b === null) || b - a)
-      .map(([, image]) => image);
-  };
-
   // ---- drawing ----------------------------------------------------------------------------
 
-  const remember = (images) => {
-    // Lets the page of an image lead through the same selection, and back to it.
+  const WINDOW = 5000;
+  const remember = (found, from) => {
+    // Lets the page of an image lead through the same selection, and back to it. Of a long one it
+    // knows those around the page that is shown.
+    const first = Math.max(0, from - WINDOW);
+    const numbers = found.subarray(first, from + WINDOW);
+    const names = Array.from(numbers, data.nameOf);
     try {
-      sessionStorage.setItem("vcebench-order", JSON.stringify(images.map((image) => image.name)));
+      const known = JSON.stringify({ first, total: found.length, names });
+      sessionStorage.setItem("vcebench-order", known);
       sessionStorage.setItem("vcebench-gallery", location.hash);
     } catch {
       // Without storage the pages lead through all images.
     }
   };
 
-  const draw = () => {
-    const found = chosen();
-    const pages = Math.max(1, Math.ceil(found.length / PAGE));
-    const page = Math.min(Math.max(1, Number(state.page) || 1), pages);
-    state.page = String(page);
-    const part = found.slice((page - 1) * PAGE, page * PAGE);
-    cards.className = `cards ${state.view} layer-${state.layer}`;
-    cards.replaceChildren(...part.map((image) => card(image, visible(image), labels)));
-    if (!part.length) cards.append(make("p", { class: "empty" }, "No image fits these filters."));
-    document.querySelector("#count").textContent =
-      `${found.length.toLocaleString("en")} of ${ofSubject().toLocaleString("en")} images`;
-    document.querySelector("#page").textContent = `Page ${page} of ${pages}`;
-    pager.hidden = pages < 2;
-    const [before, after] = pager.querySelectorAll("button");
-    before.disabled = page === 1;
-    after.disabled = page === pages;
-    document.querySelector("#layer").hidden = state.view !== "side";
-    writeAddress();
-    remember(found);
+  let latest = 0;
+  const draw = async () => {
+    latest += 1;
+    const ticket = latest;
+    cards.setAttribute("aria-busy", "true");
+    try {
+      const found = await select(state);
+      const pages = Math.max(1, Math.ceil(found.length / PAGE));
+      const page = Math.min(Math.max(1, Math.floor(Number(state.page)) || 1), pages);
+      const from = (page - 1) * PAGE;
+      const part = Array.from(found.subarray(from, from + PAGE), data.image);
+      const images = await Promise.all(part);
+      if (ticket !== latest) return; // the reader has chosen otherwise meanwhile
+      state.page = String(page);
+      show(images, found.length, pages);
+      writeAddress();
+      remember(found, from);
+    } catch (error) {
+      if (ticket !== latest) return;
+      cards.replaceChildren(make("p", { class: "empty" }, `${error.message}; make the report again.`));
+    }
+    cards.setAttribute("aria-busy", "false");
   };
 
-  const ofSubject = () =>
-    data.images.filter((image) => String(image.subject) === state.subject).length;
+  const show = (images, count, pages) => {
+    const without = hidden(state);
+    const visible = (image) => image.results.filter((one) => !without.has(String(one.run)));
+    const drawn = images.map((image) => card(image, visible(image), labels));
+    cards.className = `cards ${state.view} layer-${state.layer}`;
+    cards.replaceChildren(...drawn);
+    if (!drawn.length) cards.append(make("p", { class: "empty" }, "No image fits these filters."));
+    const all = range(state).count;
+    document.querySelector("#count").textContent =
+      `${count.toLocaleString("en")} of ${all.toLocaleString("en")} images`;
+    goto.value = state.page;
+    goto.max = String(pages);
+    document.querySelector("#pages").textContent = `of ${pages.toLocaleString("en")}`;
+    pager.hidden = pages < 2;
+    const [before, after] = pager.querySelectorAll("button");
+    before.disabled = state.page === "1";
+    after.disabled = state.page === String(pages);
+    document.querySelector("#layer").hidden = state.view !== "side";
+  };
 
   const change = (values) => {
     state = { ...state, page: "1", ...values };
-    draw();
+    return draw();
   };
 
   // ---- controls ---------------------------------------------------------------------------
@@ -130,25 +118,25 @@
   const option = (value, text) => make("option", { value }, text);
 
   const fillControls = () => {
-    const runs = data.runs
+    const own = runs
       .map((run, number) => ({ ...run, number }))
       .filter((run) => String(run.subject) === state.subject);
     field("run").replaceChildren(
-      option("any", runs.length > 1 ? "any method" : "the method"),
-      ...runs.map((run) => option(run.number, run.label)),
+      option("any", own.length > 1 ? "any method" : "the method"),
+      ...own.map((run) => option(run.number, run.label)),
     );
     field("order").replaceChildren(
       option("index", "as in the data set"),
-      ...data.orders.map((order) => option(order.id, `worst ${order.title}`)),
+      ...orders.map((order) => option(order.id, `worst ${order.title}`)),
     );
     const methods = document.querySelector("#methods");
-    const boxes = runs.map((run) => {
+    const boxes = own.map((run) => {
       const box = make("input", { type: "checkbox", value: run.number });
-      box.checked = !hidden().has(String(run.number));
+      box.checked = !hidden(state).has(String(run.number));
       return make("label", {}, box, make("span", {}, run.label));
     });
     methods.replaceChildren(methods.querySelector("legend"), ...boxes);
-    methods.hidden = runs.length < 2;
+    methods.hidden = own.length < 2;
   };
 
   const showState = () => {
@@ -194,14 +182,16 @@
     change({ hide: off.length === boxes.length ? state.hide : off.map((b) => b.value).join() });
   });
 
-  const turn = (step) => {
+  const turn = async (page) => {
     const before = state.page;
-    change({ page: String(Number(state.page) + step) });
+    await change({ page: String(page) });
     if (state.page !== before) document.querySelector("#gallery").scrollIntoView();
   };
+  const step = (by) => turn(Number(state.page) + by);
+  goto.addEventListener("change", () => turn(goto.value));
   pager.addEventListener("click", (event) => {
-    const step = event.target.dataset.step;
-    if (step) turn(Number(step));
+    const by = event.target.dataset.step;
+    if (by) step(Number(by));
   });
 
   // ---- keys -------------------------------------------------------------------------------
@@ -223,8 +213,9 @@
   const KEYS = {
     ArrowRight: () => move(1),
     ArrowLeft: () => move(-1),
-    n: () => turn(1),
-    p: () => turn(-1),
+    n: () => step(1),
+    p: () => step(-1),
+    g: () => goto.focus(),
     v: () => press("view", state.view === "cards" ? "side" : "cards"),
     c: () => press("layer", "counterfactual"),
     d: () => press("layer", "difference"),
@@ -244,8 +235,9 @@
   const returning = location.hash.includes("=");
   readAddress();
   showState();
-  draw();
-  if (returning) document.querySelector("#gallery").scrollIntoView({ behavior: "instant" });
+  draw().then(() => {
+    if (returning) document.querySelector("#gallery").scrollIntoView({ behavior: "instant" });
+  });
   // Anchors such as #runs are no state; a hand-made address is.
   window.addEventListener("hashchange", () => {
     if (!location.hash.includes("=")) return;

@@ -27,12 +27,15 @@
       return;
     }
     const here = location.pathname.split("/").pop().replace(".html", "");
-    const now = Array.isArray(order) ? order.indexOf(here) : -1;
+    const names = Array.isArray(order?.names) ? order.names : [];
+    const now = names.indexOf(here);
     if (now === -1) return;
-    document.querySelector("#position").textContent = `${now + 1} of ${order.length}`;
+    const place = (order.first + now + 1).toLocaleString("en");
+    document.querySelector("#position").textContent =
+      `${place} of ${order.total.toLocaleString("en")}`;
     for (const [relation, other] of [
-      ["prev", order[now - 1]],
-      ["next", order[now + 1]],
+      ["prev", names[now - 1]],
+      ["next", names[now + 1]],
     ]) {
       const steps = document.querySelector(".steps");
       let found = link(relation);

@@ -1,15 +1,18 @@
 """The site as files."""
 
+import base64
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from vcebench.errors import UserError
+from vcebench.folders.manifest import parse_manifest
 from vcebench.folders.rows import to_table
 from vcebench.showing.report.build import build_report
 
@@ -38,6 +41,27 @@ class Page(HTMLParser):
             self.data, self._in_data = data, False
 
 
+def head_of(site):
+    """What the first page itself knows of all images."""
+    return json.loads(Page(site / "index.html").data)
+
+
+def piece(site, name):
+    """The content of a data file."""
+    text = (site / "data" / f"{name}.js").read_text()
+    begin, end = f'ReportData.take("{name}", ', ");\n"
+    assert text.startswith(begin)
+    assert text.endswith(end)
+    return json.loads(text.removeprefix(begin).removesuffix(end))
+
+
+def column(site, name, dtype):
+    return np.frombuffer(base64.b64decode(piece(site, name)), dtype)
+
+
+FLIPPED, FINITE, MASK = 2, 4, 8  # bits of a result
+
+
 @pytest.fixture(scope="module")
 def site(fixture_run, tmp_path_factory):
     """Three methods on four images, two of them traced."""
@@ -54,11 +78,15 @@ def test_every_link_leads_to_a_file_of_the_site(site):
 
 
 def test_pictures_named_in_the_data_exist(site):
-    for image in json.loads(Page(site / "index.html").data)["images"]:
-        folder = site / "pictures" / image["name"]
-        names = [image["input"], image["truth"]]
-        names += [name for one in image["results"] for name in one["pictures"].values()]
-        assert all((folder / name).is_file() for name in names)
+    rows = piece(site, "images-00001")
+    assert len(rows) == 4
+    for number, (*_, truth, results) in enumerate(rows, 1):
+        names = ["input.png", *["truth.png"] * truth]
+        for run, flags, _ in results:
+            kinds = ["counterfactual", "difference", *["mask"] * bool(flags & MASK)]
+            names += [f"{run + 1}-{kind}.png" for kind in kinds]
+        folder = site / "pictures" / f"{number:05d}"
+        assert set(names) <= {path.name for path in folder.iterdir()}
 
 
 def test_every_picture_has_an_alternative_text_and_a_size(site):
@@ -74,8 +102,62 @@ def test_only_traced_images_have_a_slider(site):
 
 
 def test_a_method_without_masks_has_none(site):
-    (first, *_) = json.loads(Page(site / "index.html").data)["images"]
-    assert ["mask" in one["pictures"] for one in first["results"]] == [True, True, False]
+    (*_, results), *_ = piece(site, "images-00001")
+    assert [bool(flags & MASK) for _, flags, _ in results] == [True, True, False]
+
+
+def test_pieces_hold_so_many_images_and_columns_hold_all(fixture_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("vcebench.showing.report.pieces.PIECE", 2)
+    runs = [fixture_run("maskdime", ids=5), fixture_run("dime", ids=["other"], protocol="other/2")]
+    site = build_report([run.path for run in runs], tmp_path / "report").parent
+    head = head_of(site)
+    assert [(s["start"], s["end"]) for s in head["subjects"]] == [(0, 5), (5, 6)]
+    assert (head["images"], head["piece"]) == (6, 2)
+    rows = [row for k in (1, 2, 3) for row in piece(site, f"images-{k:05d}")]
+    assert [row[0] for row in rows] == [*(row.id for row in runs[0].rows()), "other"]
+    assert piece(site, "ids").splitlines() == [row[0] for row in rows]
+    assert column(site, "correct", np.uint8).tolist() == [1, 1, 1, 1, 0, 1]
+    for number, run in enumerate(runs, 1):
+        flags = column(site, f"run-{number}", np.uint8)
+        assert ((flags & FLIPPED) > 0).tolist() == [row.flipped for row in run.rows()]
+        assert (flags & FINITE).all()
+        stored = run.per_image()
+        for order in ("l1", "cout"):
+            expected = [stored[row.id].get(order, np.nan) for row in run.rows()]
+            np.testing.assert_allclose(
+                column(site, f"run-{number}-{order}", "<f4"), expected, rtol=1e-6
+            )
+
+
+def test_a_value_that_no_image_has_is_no_order(fixture_run, tmp_path):
+    runs = [fixture_run(ids=2), fixture_run("dime", ids=2, evaluated=False)]
+    head = head_of(build_report([run.path for run in runs], tmp_path / "report").parent)
+    orders = {order["id"]: order["runs"] for order in head["orders"]}
+    assert orders["l1"] == [0]
+    assert orders["margin"] == [0, 1]
+    assert "off_target" not in orders
+
+
+def test_the_first_page_does_not_grow_with_the_images(fixture_run, tmp_path):
+    pages = [
+        build_report([fixture_run(ids=n, pictures=2).path], tmp_path / str(n)) for n in (3, 60)
+    ]
+    assert abs(len(pages[1].read_text()) - len(pages[0].read_text())) < 400
+
+
+def test_a_manifest_is_read_as_often_for_many_images_as_for_few(fixture_run, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "vcebench.folders.runfolder.parse_manifest",
+        lambda content: read.append(1) or parse_manifest(content),
+    )
+    counts = []
+    for n in (2, 12):
+        run = fixture_run(ids=n, pictures=2, evaluated=False)
+        read.clear()
+        build_report([run.path], tmp_path / str(n))
+        counts.append(len(read))
+    assert counts[0] == counts[1] < 4
 
 
 def test_the_run_page_shows_manifest_hash_and_definitions(site):
@@ -100,10 +182,7 @@ def test_a_number_tells_what_it_rests_on(site):
 
 def test_a_metric_of_fewer_images_says_how_many(site):
     text = (site / "index.html").read_text()
-    flipped = sum(
-        image["results"][2]["flipped"]
-        for image in json.loads(Page(site / "index.html").data)["images"]
-    )
+    flipped = int((column(site, "run-3", np.uint8) & FLIPPED > 0).sum())
     cell = text[text.index('popovertarget="about-3-fid"') :].split("</td>")[0]
     assert flipped < 4
     assert f"n {flipped}<" in cell
@@ -133,8 +212,9 @@ def test_planted_markup_stays_text(fixture_run, tmp_path, monkeypatch):
         assert not [a for _, attributes in tags for a in attributes if a.startswith("on")]
         assert not [tag for tag, a in tags if tag == "script" and not ("src" in a or "id" in a)]
         assert "<img src=x" not in path.read_text()
-    images = json.loads(Page(site / "index.html").data)["images"]
-    assert images[0]["id"] == MARKUP
+    for path in (site / "data").iterdir():
+        assert not re.search("[<>&]", path.read_text())
+    assert piece(site, "images-00001")[0][0] == MARKUP
 
 
 def test_an_image_without_counterfactual_is_shown_as_such(fixture_run, tmp_path):
@@ -151,7 +231,7 @@ def test_an_image_without_counterfactual_is_shown_as_such(fixture_run, tmp_path)
 def test_a_run_that_was_not_evaluated_still_has_a_gallery(fixture_run, tmp_path):
     page = build_report([fixture_run(ids=2, evaluated=False).path], tmp_path / "report")
     assert "not evaluated yet" in page.read_text()
-    assert len(json.loads(Page(page).data)["images"]) == 2
+    assert head_of(page.parent)["images"] == 2
 
 
 def test_different_numbers_of_images_are_not_ranked(fixture_run, tmp_path):

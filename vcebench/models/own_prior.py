@@ -1,0 +1,70 @@
+"""The prior of somebody's own task: trained here, of diffusers, or of guided-diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.schedule import linear_schedule
+from vcebench.models.diffusers_prior import load_diffusers
+from vcebench.models.guided_diffusion import config_from_flags
+from vcebench.models.own_classifier import fill_strictly
+from vcebench.models.shipped import load_network
+from vcebench.models.unet import UNet
+from vcebench.settings.parts import PriorPart
+from vcebench.weights.entries import choose
+from vcebench.weights.reading import load_file_safely
+from vcebench.weights.shipped import NetworkFileError
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedPrior:
+    """A prior as it was loaded.
+
+    Attributes:
+        prior: in evaluation mode.
+        name: for tables.
+        notes: what a person should know.
+    """
+
+    prior: Prior
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def load_prior(part: PriorPart) -> LoadedPrior:
+    """The prior that a task's file describes; raises UserError."""
+    path = part.trained or part.diffusers or part.checkpoint
+    assert path is not None
+    notes: tuple[str, ...] = ()
+    respacing = part.respacing
+    if part.trained is not None:
+        network, card = load_network(part.trained)
+        described = card.get("schedule", {})
+        if described.get("name") != "linear":
+            raise NetworkFileError(f"{part.trained} is no prior: its card has no linear schedule")
+        steps, respacing = int(described["steps"]), int(described["respacing"])
+    elif part.diffusers is not None:
+        network, steps, notes = load_diffusers(part.diffusers)
+    else:
+        network, steps, notes = load_guided_diffusion(path, part.flags, part.entry)
+    prior = Prior(network.eval().requires_grad_(False), linear_schedule(steps, respacing)).eval()
+    return LoadedPrior(prior, path.name, notes)
+
+
+def load_guided_diffusion(
+    path: Path, flags: Mapping[str, Any], entry: str | None = None
+) -> tuple[UNet, int, tuple[str, ...]]:
+    """A guided-diffusion checkpoint with the flags it was trained with: (network, T, notes)."""
+    config, steps = config_from_flags(flags)
+    with torch.device("meta"):
+        network = UNet(config)
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    chosen = choose(load_file_safely(path), path, wanted, entry)
+    fill_strictly(network, chosen.state, path, "U-Net with these flags")
+    return network, steps, chosen.notes
