@@ -71,6 +71,7 @@ def explain(
     method: str = "maskdime",
     target: int | Sequence[int] | Tensor | None = None,
     perceptual: nn.Module | None = None,
+    robust: nn.Module | None = None,
     lambda_class: Sequence[float] = LADDER,
     lambda_perceptual: float | None = None,
     lambda_l1: float = 0.05,
@@ -99,6 +100,7 @@ def explain(
             two-class classifier, or the runner-up of K.
         perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
             it say lambda_perceptual=0.
+        robust: an adversarially trained classifier of the same classes, for methods that need one.
         lambda_class: λ_c, tried in turn until the prediction flips.
         lambda_perceptual, lambda_l1: λ_p (30 unless given) and λ_l.
         use_logits: guide with the logits, as released; else with log-probabilities.
@@ -124,7 +126,12 @@ def explain(
         lambda_perceptual = 0
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
     network = None if prior is None else _prior(prior)
-    given = {"prior": network, "classifier": classifier, "perceptual network": perceptual}
+    given = {
+        "prior": network,
+        "classifier": classifier,
+        "perceptual network": perceptual,
+        "robust classifier": robust,
+    }
     roles = {role: module for role, module in given.items() if module is not None}
     for role, module in roles.items():
         check_finite(module, role)
@@ -136,6 +143,7 @@ def explain(
             classifier=explained,
             prior=network,
             perceptual=perceptual,
+            robust=None if robust is None else _classifier(robust, levels[0], device),
             class_unit=class_unit,
             perceptual_unit=perceptual_unit,
         )
