@@ -29,7 +29,8 @@ def ours(given: Setting, threads: int) -> Found:
     rows = {one.item.id: row for row, one in enumerate(tries)}
     images = torch.stack([one.item.image for one in tries])
     found = Found(images, torch.zeros(len(images), dtype=torch.bool), torch.zeros(len(images)))
-    rungs, size = given.config.guidance.lambda_class, given.config.batch_size
+    size, ladder = given.config.batch_size, given.config.guidance.lambda_class
+    rungs = [{"lambda_class": rung} for rung in ladder]
     engine = LocalEngine(replace(given.worker, keep_files=False), threads)
     try:
         for batch in drive(Ladder([one.item for one in tries], rungs, size), engine):

@@ -81,7 +81,8 @@ class Setting:
         """The first images, each at the first λ_c and as if it were its last."""
         items = pending(self.config, self.images, {})
         chosen = [item for item, _ in zip(items, range(count or self.config.batch_size))]  # noqa: B905
-        return [Try(item, 0, self.config.guidance.lambda_class[0], last=True) for item in chosen]
+        rung = {"lambda_class": self.config.guidance.lambda_class[0]}
+        return [Try(item, 0, rung, last=True) for item in chosen]
 
     def stacked(self, count: int | None = None) -> Tensor:
         """The first images, uint8 with shape (n, 3, H, W)."""

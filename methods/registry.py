@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vcebench.methods.ace import ACE, ACEAttack, ACEGradient, ACEPixel, ACETanh
 from vcebench.methods.core.errors import MethodError, unknown
 from vcebench.methods.core.method import Method
 from vcebench.methods.dime import (
@@ -25,6 +26,7 @@ from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
 from vcebench.methods.pgd import PGD
 from vcebench.methods.svce import SVCE
 
+_ACE = "Jeanneret et al., Adversarial Counterfactual Visual Explanations, CVPR 2023"
 _DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
 _DVCE = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
 _SVCE = "Boreiko et al., Sparse Visual Counterfactual Explanations in Image Space, GCPR 2022"
@@ -48,6 +50,7 @@ class Entry:
         reference: paper and equation or table.
         fixed: settings that make the method what its id says; a user cannot change them.
         nfe: evaluations of the prior per image and try, in words.
+        preset: id whose presets hold for it, its own unless given.
     """
 
     factory: type[Method]
@@ -55,6 +58,7 @@ class Entry:
     reference: str
     nfe: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
 
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Settings a user may change: name to default and help."""
@@ -69,9 +73,34 @@ def _maskdime(summary: str, where: str, **fixed: Any) -> Entry:
     return Entry(MaskDiME, summary, f"{_MASKDIME}, {where}", "τ", fixed)
 
 
+def _ace(factory: type[ACEAttack], summary: str, nfe: str, norm: str = "l1", **fixed: Any) -> Entry:
+    """An attack with one distance; the other's weight is 0."""
+    other = {"l1": "distance_l2", "l2": "distance_l1"}[norm]
+    return Entry(factory, summary, _ACE, nfe, {other: 0.0, **fixed}, preset=f"ace-{norm}")
+
+
 _WITHOUT_MASKS = _maskdime("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
 
 METHODS: dict[str, Entry] = {
+    "ace-l1": _ace(ACE, "attack through a diffusion filter, ℓ1 distance, refined", "(N+1)τ"),
+    "ace-l2": _ace(ACE, "attack through a diffusion filter, ℓ2 distance, refined", "(N+1)τ", "l2"),
+    "ace-l1-pre": _ace(ACEAttack, "the attack of ace-l1 alone (pre-explanation)", "Nτ"),
+    "ace-l2-pre": _ace(ACEAttack, "the attack of ace-l2 alone (pre-explanation)", "Nτ", "l2"),
+    "ace-l1-gd": _ace(ACEGradient, "ace-l1 by plain gradient descent, without the sign", "(N+1)τ"),
+    "ace-l1-cw": _ace(ACETanh, "ace-l1 by the attack of Carlini and Wagner", "Nτ"),
+    "ace-l1-pixel": _ace(ACEPixel, "ace-l1 without the filter: a plain attack, refined", "τ"),
+    "ace-l1-no-inpainting": _ace(ACE, "ace-l1, refined everywhere", "(N+1)τ", threshold=0.0),
+    "ace-filter": _ace(
+        ACE,
+        "no attack: what the filter alone changes",
+        "τ",
+        iterations=0,
+        threshold=0.0,
+        step=1 / 255,
+        epsilon=1.0,
+        distance_l1=0.0,
+        dilation=1,
+    ),
     "dime": Entry(
         DiME,
         "gradient at a nested denoising of z, with noise in the nested chain",

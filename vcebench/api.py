@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,15 +14,15 @@ from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
+from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
 from vcebench.models.diffusers_prior import DiffusersPrior
 from vcebench.models.networks import common_device, evaluation_mode
-from vcebench.running.assemble import check_finite, guide_of
+from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
-from vcebench.running.precision import in_precision, precision_flags
+from vcebench.running.precision import precision_flags
 from vcebench.running.tries import Item
-from vcebench.running.worker import Worker
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 
 
@@ -34,7 +35,7 @@ class Explanations:
         flipped: bool (N,), the quantised counterfactual is classified as the target.
         prediction, source, target: int64 (N,), class of the input, and between which classes.
         target_probability_input, target_probability: float (N,), before and after.
-        lambda_class: float (N,), λ_c of the last try.
+        lambda_class: float (N,), λ_c of the last try; NaN for methods without.
         tries: int64 (N,), number of tries.
         nfe, backward: int64 (N,), evaluations of the prior in all of them, and backward passes
             through it.
@@ -66,10 +67,11 @@ def explain(
     images: Tensor,
     *,
     classifier: nn.Module,
-    prior: Prior | tuple[nn.Module, Schedule] | nn.Module,
+    prior: Prior | tuple[nn.Module, Schedule] | nn.Module | None = None,
     method: str = "maskdime",
     target: int | Sequence[int] | Tensor | None = None,
     perceptual: nn.Module | None = None,
+    robust: nn.Module | None = None,
     lambda_class: Sequence[float] = LADDER,
     lambda_perceptual: float | None = None,
     lambda_l1: float = 0.05,
@@ -92,12 +94,13 @@ def explain(
             It normalises its input itself.
         prior: a `Prior`; a noise-predicting network called as network(z, t) with the schedule it
             was trained on; or a diffusers `UNet2DModel`, alone (then 1,000 linear steps, 200 of
-            them used) or with its schedule.
+            them used) or with its schedule. Methods that walk on no prior do without.
         method: id of a method, see `vcebench list methods`.
         target: class wanted, one for all images or one for each; without it the other class of a
             two-class classifier, or the runner-up of K.
         perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
             it say lambda_perceptual=0.
+        robust: an adversarially trained classifier of the same classes, for methods that need one.
         lambda_class: λ_c, tried in turn until the prediction flips.
         lambda_perceptual, lambda_l1: λ_p (30 unless given) and λ_l.
         use_logits: guide with the logits, as released; else with log-probabilities.
@@ -119,37 +122,48 @@ def explain(
         raise UserError(f"batch_size is {batch_size}; use a whole number from 1 on")
     with user_errors():
         explainer = method_by_name(method, **settings)
-    network = _prior(prior)
-    with user_errors():
-        explainer.check(network, tuple(levels.shape[1:]))
+    if perceptual is None and "perceptual" not in explainer.needs:
+        lambda_perceptual = 0
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
-    roles = {"prior": network, "classifier": classifier}
-    if perceptual is not None:
-        roles["perceptual network"] = perceptual
+    network = None if prior is None else _prior(prior)
+    given = {
+        "prior": network,
+        "classifier": classifier,
+        "perceptual network": perceptual,
+        "robust classifier": robust,
+    }
+    roles = {role: module for role, module in given.items() if module is not None}
     for role, module in roles.items():
         check_finite(module, role)
     device = common_device(roles)
     with evaluation_mode(roles.values()), precision_flags(precision):
         explained = _classifier(classifier, levels[0], device)
         targets = _targets(target, levels, explained, device)
-        worker = Worker(
-            method=explainer,
-            prior=Prior(in_precision(network.network, precision), network.schedule),
+        bundle = Bundle(
             classifier=explained,
-            guide=guide_of(explained, precision),
-            perceptual=None if perceptual is None else in_precision(perceptual, precision),
-            guidance=guidance,
+            prior=network,
+            perceptual=perceptual,
+            robust=None if robust is None else _classifier(robust, levels[0], device),
+            class_unit=class_unit,
+            perceptual_unit=perceptual_unit,
+        )
+        worker = build_worker(
+            method,
+            explainer,
+            bundle,
+            guidance,
+            shape=(3, *levels.shape[2:]),
+            precision=precision,
             dataset="user",
             seed=seed,
             batch_size=batch_size,
-            class_unit=class_unit,
-            perceptual_unit=perceptual_unit,
             device=device,
             keep_files=False,
         )
         engine = LocalEngine(worker, threads)
         try:
-            ladder = Ladder(_items(levels, ids, targets), guidance.lambda_class, batch_size)
+            rungs = explainer.rungs(guidance.lambda_class)
+            ladder = Ladder(_items(levels, ids, targets), rungs, batch_size)
             finals = [final for batch in drive(ladder, engine) for final in batch.finals]
         finally:
             engine.close()
@@ -280,11 +294,14 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         found = [getattr(outcome, name) for outcome in outcomes]
         return None if any(mask is None for mask in found) else torch.stack(found)
 
+    rungs = [final.attempt.lambda_class for final in finals]
     names = ["flipped", "prediction", "source", "target", "finite"]
     names += ["target_probability_input", "target_probability"]
     return Explanations(
         counterfactuals=torch.stack([outcome.image for outcome in outcomes]),
-        lambda_class=torch.tensor([final.attempt.lambda_class for final in finals]),
+        lambda_class=torch.tensor(
+            [math.nan if rung is None else rung for rung in rungs], dtype=torch.float32
+        ),
         tries=torch.tensor([final.cost.tries for final in finals]),
         nfe=torch.tensor([final.cost.nfe for final in finals]),
         backward=torch.tensor([final.cost.backward for final in finals]),

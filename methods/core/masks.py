@@ -67,7 +67,7 @@ def pixel_difference(estimate: Tensor, x: Tensor, threshold: float, dilation: in
     over the image, compared with the threshold, and dilated.
 
     Args:
-        estimate: clean estimate in [-1, 1], with shape (B, C, H, W).
+        estimate: clean estimate, with shape (B, C, H, W); of any scale, since only ratios count.
         x: input images, alike.
         threshold: pixels at or above it are edited, in (0, 1).
         dilation: side of the dilation in pixels, odd.

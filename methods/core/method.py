@@ -17,7 +17,9 @@ from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Prior
 
-WEIGHTS = frozenset({"lambda_class", "lambda_perceptual", "lambda_l1", "use_logits"})
+WEIGHTS = frozenset(
+    {"lambda_class", "lambda_perceptual", "lambda_l1", "use_logits", "class_factor"}
+)
 """Weights of the joint loss that a person can choose."""
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import linear_schedule
+from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
 from vcebench.models.unet import UNet, UNetConfig
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -112,6 +113,29 @@ def golden_classifier() -> GoldenClassifier:
     classifier = GoldenClassifier()
     classifier.load_state_dict(load("trajectories/classifier"), strict=True)
     return classifier.eval()
+
+
+class ByImageNet(nn.Module):
+    """A network whose images are normalised with ImageNet's mean and deviation."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.network(((x + 1) / 2 - MEAN) / STD)
+        return out
+
+
+@pytest.fixture(scope="session")
+def golden_classifiers(golden_classifier: GoldenClassifier) -> dict[bool, TargetClassifier]:
+    """binary? → the golden runs' classifier with one logit, or with five."""
+    several = GoldenClassifier(5)
+    several.load_state_dict(load("trajectories/classifier_multiclass"), strict=True)
+    return {
+        True: BinaryClassifier(golden_classifier).requires_grad_(False),
+        False: MulticlassClassifier(ByImageNet(several.eval())).requires_grad_(False),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -98,9 +98,13 @@ def show(
     prior: Annotated[
         bool, typer.Option("--prior", help="inputs, noised to τ and denoised by the prior")
     ] = False,
+    robust: Annotated[
+        bool,
+        typer.Option("--robust", help="what classifiers take for the other class"),
+    ] = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Draw a contact sheet of a data set, or of what its prior draws.
+    """Draw a contact sheet of a data set, or of what its networks draw.
 
     Examples:
 
@@ -121,6 +125,10 @@ def show(
             from vcebench.showing.samples import prior_sheet
 
             picture = prior_sheet(dataset, split)
+        elif robust:
+            from vcebench.showing.samples import robust_sheet
+
+            picture = robust_sheet(dataset, split)
         else:
             picture = sheet_of(dataset, task, split, data_root)
     path = output or Path(f"{dataset}.png")

@@ -200,7 +200,7 @@ def run(
         device=device.value,
         settings=assignments(settings or [])
         | {name: value for name, value in own.items() if value is not None},
-        guidance=guidance | {"use_logits": not log_probabilities},
+        guidance=guidance | ({"use_logits": False} if log_probabilities else {}),
         precision=precision.value,
         image_format=image_format.value,
         trace=trace,
@@ -322,7 +322,8 @@ def _print_plan(
 
     say("a few steps of the first images, to estimate …")
     where = output or RUNS / config.folder_name(seeds)
-    rows = plan_rows(config, images, networks_of(config), where, seeds, threads)
+    bundle = networks_of(config, metrics=False)
+    rows = plan_rows(config, images, bundle, where, seeds, threads)
     typer.echo(Table(rows).render(form.value))
 
 

@@ -27,12 +27,11 @@ from vcebench.folders.inside import check_id
 from vcebench.folders.rows import Row, to_table
 from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, RunFolder
 from vcebench.settings.config import RunConfig, differences
+from vcebench.settings.request import needs_of
 
 _LOCK = ".lock"
 # What changes no image may differ between the sittings of a run.
 _FREE = ("trace", "skip_bad")
-# Networks that decide what the images are; those of metrics may come and go.
-_MAKING = ("prior", "classifier", "perceptual")
 _CODE = "code_sha256"
 
 
@@ -212,7 +211,10 @@ def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = {**_defaults(), **manifest["config"]}
     config = {key: value for key, value in config.items() if key not in _FREE}
-    networks = {k: v for k, v in manifest["networks"].items() if k in _MAKING}
+    # Networks that decide what the images are; all others may come and go.
+    weight = config.get("guidance", {}).get("lambda_perceptual", 1.0)
+    making = needs_of(str(config.get("method")), weight) | {"classifier"}
+    networks = {k: v for k, v in manifest["networks"].items() if k in making}
     return json.loads(json.dumps({**config, "networks": networks}))  # type: ignore[no-any-return]
 
 

@@ -151,7 +151,8 @@ def _holds(run: StoredRun, wanted: Planned) -> bool:
         return False
     if wanted.batch_size is not None and config.batch_size != wanted.batch_size:
         return False
-    if config.settings.get("tau") != (wanted.tau or preset(wanted.dataset, wanted.task).tau):
+    tau = config.settings.get("tau")
+    if tau not in (None, wanted.tau or preset(wanted.dataset, wanted.task).tau):
         return False
     evaluated = max((figure.images for figure in run.figures), default=0)
     if evaluated < (wanted.limit or _total(run)):

@@ -176,11 +176,12 @@ def timed(worker: Worker, clock: Clock) -> Worker:
     """The same worker with clocks around its networks, its method and its noise."""
     values = {f.name: getattr(worker, f.name) for f in fields(Worker)}
     judge, guide, phi = worker.classifier, worker.guide, worker.perceptual
+    prior = worker.prior
     if isinstance(phi, nn.Module):
         phi = TimedNetwork(phi, clock, "perceptual")
     values |= {
         "method": _TimedMethod(worker.method, clock),
-        "prior": worker.prior.over(TimedNetwork(worker.prior.network, clock, "prior")),
+        "prior": prior and prior.over(TimedNetwork(prior.network, clock, "prior")),
         "classifier": over(judge, TimedNetwork(judge.network, clock, "judging")),
         "guide": over(guide, TimedNetwork(guide.network, clock, "classifier")),
         "perceptual": phi,

@@ -71,8 +71,9 @@ def sanity_plan(
     if not others:
         known = ", ".join(" ".join(key) for key in IGNORANT)
         raise UserError(f"no classifier to compare with on {dataset} {task}; there is on {known}")
+    reads = "lambda_class" in registry.METHODS[method].factory.weights
     return [
-        Planned(method, dataset, task, images, classifier=name, rungs=LADDER[:1])
+        Planned(method, dataset, task, images, classifier=name, rungs=LADDER[:1] if reads else None)
         for name in ("task", *others)
     ]
 

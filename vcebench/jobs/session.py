@@ -202,11 +202,13 @@ def diversity(
     if bundle.lpips is None and "lpips" in bundle.missing:
         return missing("sigma_l", bundle.missing["lpips"])
     name = f"LPIPS's formula, unweighted, on {bundle.backbones.get('perceptual', 'perceptual')}"
-    look: Callable[[Tensor], Tensor] = bundle.perceptual
+    look: Callable[[Tensor], Tensor] | None = bundle.perceptual
     distance: Callable[[Tensor, Tensor], Tensor] = feature_distance
     if bundle.lpips is not None:
         name = bundle.backbones.get("lpips", "LPIPS")
         look, distance = nn.Identity(), bundle.lpips
+    if look is None:
+        return missing("sigma_l", "there is no network to compare images with", backbone=name)
     if not shared:
         return missing("sigma_l", "no image is finite in all seeds", backbone=name)
     device = bundle.device

@@ -17,9 +17,10 @@ class Bundle:
     """The networks of one task, on one device, in evaluation mode.
 
     Attributes:
-        prior: the diffusion prior.
         classifier: the classifier that is explained.
-        perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W').
+        prior: the diffusion prior that a method walks on, if it was asked for.
+        perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
+        robust: an adversarially trained classifier of the same question, likewise; it guides only.
         representation: features of set distances: (B, 3, H, W) → (B, D).
         oracle: independent network: (B, 3, H, W) → logits (B, K).
         judge: the oracle as a classifier of this very task.
@@ -36,15 +37,16 @@ class Bundle:
         notes: what a person should know about how they were loaded.
     """
 
-    prior: Prior
     classifier: TargetClassifier
-    perceptual: nn.Module
-    representation: nn.Module | None
-    oracle: nn.Module | None
-    judge: TargetClassifier | None
-    identity: nn.Module | None
-    class_unit: float
-    perceptual_unit: float
+    prior: Prior | None = None
+    perceptual: nn.Module | None = None
+    robust: TargetClassifier | None = None
+    representation: nn.Module | None = None
+    oracle: nn.Module | None = None
+    judge: TargetClassifier | None = None
+    identity: nn.Module | None = None
+    class_unit: float = 1.0
+    perceptual_unit: float = 1.0
     attributes: tuple[str, ...] = ()
     certificate: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
@@ -59,5 +61,6 @@ class Bundle:
     def device(self) -> torch.device:
         """Where the networks live; a classifier may have no tensor that tells it."""
         networks = (self.classifier, self.prior, self.perceptual)
-        tensors = (t for n in networks for t in (*n.parameters(), *n.buffers()))
+        there = (network for network in networks if network is not None)
+        tensors = (t for n in there for t in (*n.parameters(), *n.buffers()))
         return next((tensor.device for tensor in tensors), torch.device("cpu"))

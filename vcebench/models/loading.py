@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Set
 from pathlib import Path
 
 import torch
 
 from vcebench.data.registry import dataset_entry
+from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.real_bundle import load_real_bundle
 from vcebench.models.shipped import FILES, check_classifier, load_shipped_bundle
@@ -18,7 +19,8 @@ def load_bundle(
     task: str | None = None,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
-    roles: Collection[str] | None = None,
+    needs: Set[str] = Method.needs,
+    metrics: bool = True,
     classifier: str = "task",
 ) -> Bundle:
     """Load the networks of a task; nothing is cached.
@@ -28,16 +30,17 @@ def load_bundle(
         device: where the networks shall live.
         folder: network files to use instead of the shipped ones; for the real data sets the
             weights folder (default: see `vcebench.weights.store.weights_root`).
-        roles: published networks to read besides prior, classifier and perceptual network; all of
-            them by default.
+        needs: roles that a method asks for besides the classifier (`Method.needs`).
+        metrics: also load what only metrics use, as far as it is there.
         classifier: the task's own, or one of `vcebench.models.shipped.IGNORANT`.
 
     Raises:
-        NetworkFileError: a file is missing or damaged; the message says what to do.
+        NetworkFileError: a file is missing or damaged, or the task has no network of a role that is
+            needed; the message says what to do.
         UnknownNameError: no such data set or task. Both are ValueErrors.
     """
     chosen = dataset_entry(dataset).task(task)
     check_classifier(dataset, chosen.name, classifier)
     if dataset in FILES:
-        return load_shipped_bundle(dataset, chosen, device, folder, classifier)
-    return load_real_bundle(dataset, chosen, device, folder, roles)
+        return load_shipped_bundle(dataset, chosen, device, folder, needs, metrics, classifier)
+    return load_real_bundle(dataset, chosen, device, folder, needs, metrics)

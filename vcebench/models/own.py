@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from vcebench.errors import UserError
+from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
 from vcebench.models.own_prior import LoadedPrior, load_prior
@@ -22,43 +23,51 @@ METRIC_ROLES = {"representation": "inception", "semantic": "simsiam", "lpips": "
 
 
 def load_own_bundle(
-    task: CustomTask, device: torch.device | str = "cpu", weights: Path | None = None
+    task: CustomTask,
+    device: torch.device | str = "cpu",
+    weights: Path | None = None,
+    needs: Set[str] = Method.needs,
+    metrics: bool = True,
 ) -> Bundle:
     """The networks of somebody's own task, and those published ones that happen to be there.
 
     Without the published VGG-19 there is no perceptual loss: λ_p has to be 0 then.
 
+    Args:
+        task: what the TOML file says.
+        device: where the networks shall live.
+        weights: the weights folder.
+        needs, metrics: see `vcebench.models.loading.load_bundle`.
+
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
     classifier = load_classifier(task.classifier)
-    prior = load_prior(task.prior)
+    prior = load_prior(task.prior) if "prior" in needs else None
     root = weights_root(weights)
-    roles = {"perceptual": "vgg19", **METRIC_ROLES}
+    roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
+    roles |= METRIC_ROLES if metrics else {}
     found = {r: f for r, id in roles.items() if (f := locate(CARDS[id], root)) is not None}
     networks = {role: load_published(CARDS[roles[role]], f.path) for role, f in found.items()}
-    for network in (classifier.network, prior.prior, *networks.values()):
+    own = [classifier.network] if prior is None else [classifier.network, prior.prior]
+    for network in (*own, *networks.values()):
         network.to(device)
     reading = explained(classifier.network, task, device)
     return Bundle(
-        prior=prior.prior,
         classifier=reading.classifier,
-        # Not called: `needs_perceptual` has seen to it that λ_p is 0.
-        perceptual=networks.get("perceptual", nn.Identity()),
+        prior=None if prior is None else prior.prior,
+        perceptual=networks.get("perceptual"),
         representation=networks.get("representation"),
-        oracle=None,
-        judge=None,
-        identity=None,
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=task.classifier.unit,
-        perceptual_unit=1.0,
         hashes=_hashes(classifier, prior)
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
-        backbones={"classifier": classifier.name, "prior": prior.name}
+        backbones={"classifier": classifier.name}
+        | ({} if prior is None else {"prior": prior.name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root),
         codes={} if classifier.code is None else {"classifier": classifier.code},
-        notes=(*classifier.notes, *reading.notes, *prior.notes),
+        notes=(*classifier.notes, *reading.notes, *(() if prior is None else prior.notes)),
     )
 
 
@@ -70,12 +79,12 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
     }
 
 
-def _hashes(classifier: LoadedClassifier, prior: LoadedPrior) -> dict[str, str]:
+def _hashes(classifier: LoadedClassifier, prior: LoadedPrior | None) -> dict[str, str]:
     state = state_digest(classifier.network)
     # What has no tensors is what its code says.
     if not classifier.network.state_dict() and classifier.code is not None:
         state = classifier.code
-    return {"classifier": state, "prior": state_digest(prior.prior)}
+    return {"classifier": state} | ({} if prior is None else {"prior": state_digest(prior.prior)})
 
 
 def state_digest(module: nn.Module) -> str:

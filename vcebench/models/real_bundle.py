@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from vcebench.data.base import Task
 from vcebench.data.celeba_attributes import ATTRIBUTES
+from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.bundle import Bundle
@@ -63,42 +64,47 @@ def load_real_bundle(
     task: Task,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
-    roles: Collection[str] | None = None,
+    needs: Set[str] = Method.needs,
+    metrics: bool = True,
 ) -> Bundle:
     """Load the published networks of a task; see `vcebench.models.loading.load_bundle`.
 
     Raises:
-        NetworkFileError: prior, classifier or perceptual network is missing (all of them are named,
-            with what to fetch), or a file does not fit.
+        NetworkFileError: the classifier or a network that is needed is missing (all of them are
+            named, with what to fetch), or a file does not fit.
     """
     root = weights_root(folder)
+    required = needs | {"classifier"}
+    # What makes images and is not asked for is left; the perceptual network measures σ_L, too.
+    idle = {*RUN_ROLES, "robust"} - required - {"perceptual"}
     wanted = [
         item
         for item in locate_roles(dataset, root)
-        if roles is None or item.role in roles or item.role in RUN_ROLES
+        if item.role in required or (metrics and item.role not in idle)
     ]
     lacking = [item for item in wanted if item.found is None]
-    _require(dataset, lacking, root)
+    _require(dataset, required, wanted, root)
     networks: dict[str, nn.Module] = {}
     hashes: dict[str, str] = {}
     for item in wanted:
         if item.found is not None:
             hashes[item.role] = verify(item.card, item.found, root)
             networks[item.role] = load_published(item.card, item.found.path).to(device)
-    prior = Prior(networks["prior"], _schedule(dataset, task)).to(device)
-    oracle = networks.get("oracle")
+    prior = None
+    if "prior" in networks:
+        prior = Prior(networks["prior"], _schedule(dataset, task)).to(device)
+    oracle, robust = networks.get("oracle"), networks.get("robust")
     return Bundle(
-        prior=prior,
         classifier=_classifier(dataset, task, networks["classifier"]),
-        perceptual=networks["perceptual"],
+        prior=prior,
+        perceptual=networks.get("perceptual"),
+        robust=None if robust is None else _classifier(dataset, task, robust),
         representation=networks.get("representation"),
         oracle=oracle,
         judge=None if oracle is None else _attribute_of(oracle, ATTRIBUTES, task),
         identity=networks.get("identity"),
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
-        class_unit=1.0,
-        perceptual_unit=1.0,
         attributes=() if oracle is None else ATTRIBUTES,
         hashes=hashes,
         backbones={item.role: item.card.title for item in wanted if item.found},
@@ -106,8 +112,15 @@ def load_real_bundle(
     )
 
 
-def _require(dataset: str, lacking: Iterable[Located], root: Path) -> None:
-    needed = [advice(item.card, root) for item in lacking if item.role in RUN_ROLES]
+def _require(dataset: str, required: Set[str], there: Iterable[Located], root: Path) -> None:
+    located = {item.role: item for item in there}
+    for role in sorted(required - located.keys()):
+        raise NetworkFileError(
+            f"no {role} network is published for {dataset}; `vcebench list methods` shows methods "
+            "that do without"
+        )
+    lacking = [item for role, item in located.items() if role in required and item.found is None]
+    needed = [advice(item.card, root) for item in lacking]
     if needed:
         raise NetworkFileError(
             f"{dataset} needs {len(needed)} checkpoints that are not in {root}. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vcebench.data.base import Task
+from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.bundle import Bundle
@@ -33,12 +34,14 @@ class Files:
     Attributes:
         classifier: of most tasks.
         other: task → its classifier, where that is another file.
+        robust: tasks that the data set's robust classifier decides too.
         identity: None where the data set has no identities.
     """
 
     classifier: str
     oracle: str
     other: Mapping[str, str] = field(default_factory=dict)
+    robust: tuple[str, ...] = ()
     identity: str | None = None
     prior: str = "prior"
     perceptual: str = "perceptual"
@@ -56,17 +59,20 @@ FILES: dict[str, Files] = {
         classifier="classifier",
         oracle="representation",
         other={"3-8-plain": "classifier-plain", "3-8-robust": "robust"},
+        robust=("3-8", "4-9", "1-7", "3-8-plain", "3-8-robust"),
     ),
     "synthfaces": Files(
         classifier="classifier-{task}",
         oracle="oracle",
         other={"smile-robust": "robust"},
+        robust=("smile", "age", "smile-plain", "smile-robust"),
         identity="identity",
     ),
     "synthroads": Files(
         classifier="classifier",
         oracle="oracle",
         other={"forward-slowdown-plain": "classifier-plain"},
+        robust=("forward-slowdown", "forward-slowdown-plain"),
     ),
 }
 
@@ -95,19 +101,13 @@ def load_shipped_bundle(
     task: Task,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
+    needs: Set[str] = Method.needs,
+    metrics: bool = True,
     classifier: str = "task",
 ) -> Bundle:
     """Load the shipped networks of a task; see `vcebench.models.loading.load_bundle`."""
-    files = FILES[dataset]
     root = folder or ASSETS / dataset
-    names = {
-        "prior": files.prior,
-        "classifier": files.explained(task.name)
-        + ("" if classifier == "task" else f"-{classifier}"),
-        "perceptual": files.perceptual,
-        "representation": files.representation,
-        "oracle": files.oracle,
-    } | ({"identity": files.identity} if files.identity else {})
+    names = _names(dataset, task, needs, metrics, classifier)
     networks: dict[str, nn.Module] = {}
     cards: dict[str, dict[str, Any]] = {}
     hashes: dict[str, str] = {}
@@ -120,22 +120,51 @@ def load_shipped_bundle(
         networks[role], cards[role] = load_network(path)
         networks[role].to(device)
         hashes[role] = sha256(path)
-    attributes = tuple(cards["oracle"].get("attributes", ()))
+    prior = None
+    if "prior" in networks:
+        prior = Prior(networks["prior"], _schedule(cards["prior"])).to(device)
+    oracle, robust = networks.get("oracle"), networks.get("robust")
     return Bundle(
-        prior=Prior(networks["prior"], _schedule(cards["prior"])).to(device),
         classifier=_classifier(networks["classifier"], task, cards["classifier"]),
-        perceptual=networks["perceptual"],
-        representation=_features(networks["representation"]),
-        oracle=networks["oracle"],
-        judge=_classifier(networks["oracle"], task, cards["oracle"]),
+        prior=prior,
+        perceptual=networks.get("perceptual"),
+        robust=None if robust is None else _classifier(robust, task, cards["robust"]),
+        representation=_features(networks.get("representation")),
+        oracle=oracle,
+        judge=None if oracle is None else _classifier(oracle, task, cards["oracle"]),
         identity=networks.get("identity"),
         class_unit=float(cards["classifier"].get("unit", 1.0)),
-        perceptual_unit=float(cards["perceptual"].get("unit", 1.0)),
-        attributes=attributes,
+        perceptual_unit=float(cards.get("perceptual", {}).get("unit", 1.0)),
+        attributes=tuple(cards.get("oracle", {}).get("attributes", ())),
         certificate=cards["classifier"].get("measured", {}),
         hashes=hashes,
         backbones={role: str(card.get("title", names[role])) for role, card in cards.items()},
     )
+
+
+def _names(
+    dataset: str, task: Task, needs: Set[str], metrics: bool, classifier: str
+) -> dict[str, str]:
+    """Role → name of its file, of what a method and, if asked for, the metrics work with."""
+    files = FILES[dataset]
+    making = {
+        "prior": files.prior,
+        "classifier": files.explained(task.name)
+        + ("" if classifier == "task" else f"-{classifier}"),
+        "perceptual": files.perceptual,
+    } | ({"robust": "robust"} if task.name in files.robust else {})
+    for role in sorted(needs - making.keys()):
+        raise NetworkFileError(
+            f"no {role} network ships for {dataset} {task.name}; `vcebench list methods` shows "
+            "methods that do without"
+        )
+    measuring = {
+        "perceptual": files.perceptual,
+        "representation": files.representation,
+        "oracle": files.oracle,
+    } | ({"identity": files.identity} if files.identity else {})
+    kept = {role: name for role, name in making.items() if role == "classifier" or role in needs}
+    return kept | (measuring if metrics else {})
 
 
 def check_classifier(dataset: str, task: str, classifier: str) -> None:
@@ -158,7 +187,7 @@ def _classifier(network: nn.Module, task: Task, card: dict[str, Any]) -> TargetC
     return BinaryClassifier(network, unit, attributes.index(task.attribute) if attributes else None)
 
 
-def _features(network: nn.Module) -> nn.Module:
+def _features(network: nn.Module | None) -> nn.Module | None:
     if isinstance(network, SmoothClassifier | ResidualEncoder):
         return FeatureView(network).eval()
     return network

@@ -22,7 +22,7 @@ from vcebench.methods.registry import METHODS
 from vcebench.settings.config import RunConfig
 from vcebench.settings.origin import Imported
 from vcebench.settings.presets import preset
-from vcebench.settings.request import configured_method
+from vcebench.settings.request import configured_method, usual_settings
 
 DERIVED = ("nfe_per_try", "complexity")
 """Figures beside the registry's metrics; the README of results/embedded says what they are."""
@@ -151,7 +151,8 @@ def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
         return (f"method={config.method}",), True
     chosen = preset(config.dataset, config.task)
     with user_errors():
-        usual = configured_method(config.method, chosen.settings(), {}).settings()
+        settings = usual_settings(config.method, config.dataset, config.task)
+        usual = configured_method(config.method, settings, {}).settings()
     wanted: dict[str, Any] = {f"settings.{name}": value for name, value in usual.items()}
     wanted |= {
         "split": _split(config),

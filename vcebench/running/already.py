@@ -5,7 +5,6 @@ There is nothing to explain about them: they stay as they are, and no figure cou
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -72,5 +71,5 @@ def _standing(items: Sequence[Item], worker: Worker) -> dict[str, Final]:
             image=item.image,
             files=worker.input_file(item) if worker.keep_files else {},
         )
-        found[item.id] = Final(Try(item, 0, math.nan, last=True), outcome, Cost())
+        found[item.id] = Final(Try(item, 0, {}, last=True), outcome, Cost())
     return found

@@ -7,29 +7,42 @@ from typing import Any
 import torch
 from torch import nn
 
+from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
-from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.loading import load_bundle
 from vcebench.running.precision import in_precision
 from vcebench.running.worker import Worker
-from vcebench.settings.config import RunConfig
-from vcebench.settings.request import method_of
+from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
+from vcebench.settings.request import method_of, needs_of
 
 
-def networks_of(config: RunConfig) -> Bundle:
-    """The networks of a run's task, on its device. Raises `UserError` if a file is not usable."""
+def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
+    """The networks of a run, on its device: what its method needs and, unless told, its metrics.
+
+    Raises `UserError` if a file is not usable.
+    """
+    needs = needs_of(config.method, config.guidance.lambda_perceptual)
     with user_errors():
         if config.custom is not None:
             from vcebench.models.own import load_own_bundle, needs_perceptual
             from vcebench.settings.custom import stored_custom
 
             task = stored_custom(config.custom)
-            needs_perceptual(config.guidance.lambda_perceptual)
-            return load_own_bundle(task, config.device)
-        return load_bundle(config.dataset, config.task, config.device, classifier=config.classifier)
+            if "perceptual" in needs:
+                needs_perceptual(config.guidance.lambda_perceptual)
+            return load_own_bundle(task, config.device, needs=needs, metrics=metrics)
+        return load_bundle(
+            config.dataset,
+            config.task,
+            config.device,
+            needs=needs,
+            metrics=metrics,
+            classifier=config.classifier,
+        )
 
 
 def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
@@ -45,28 +58,79 @@ def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
 
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
     """The worker that makes a run's images."""
-    explainer = method_of(config)
-    with user_errors():
-        explainer.check(bundle.prior, ())
-    bundle.prior.network.to(memory_format=torch.channels_last)
-    return Worker(
-        method=explainer,
-        prior=Prior(in_precision(bundle.prior.network, config.precision), bundle.prior.schedule),
-        classifier=bundle.classifier,
-        guide=guide_of(bundle.classifier, config.precision),
-        perceptual=in_precision(bundle.perceptual, config.precision),
-        guidance=config.guidance,
+    if bundle.prior is not None:
+        bundle.prior.network.to(memory_format=torch.channels_last)
+    return build_worker(
+        config.method,
+        method_of(config),
+        bundle,
+        config.guidance,
+        shape=_shape(config),
+        precision=config.precision,
         dataset=config.dataset,
         seed=config.seed,
         batch_size=config.batch_size,
-        class_unit=bundle.class_unit,
-        perceptual_unit=bundle.perceptual_unit,
         codec=Codec(config.image_format),
         device=torch.device(config.device),
     )
 
 
-def guide_of(classifier: TargetClassifier, precision: Any) -> TargetClassifier:
+def build_worker(
+    name: str,
+    method: Method,
+    bundle: Bundle,
+    guidance: GuidanceConfig,
+    *,
+    shape: tuple[int, int, int],
+    precision: Precision,
+    **how: Any,
+) -> Worker:
+    """The worker of a method over the networks of a bundle, as a precision tier runs them.
+
+    Args:
+        name: id of the method, for messages.
+        method, bundle, guidance: what explains, with which networks and weights.
+        shape: (C, H, W) of the images.
+        precision: the tier.
+        how: all else that `Worker` is told.
+
+    Raises:
+        UserError: a network is missing, or a setting of the method does not fit.
+    """
+    needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
+    for role in sorted(needs):
+        if getattr(bundle, role, None) is None:
+            raise UserError(f"{name} needs a {role} network, and there is none; give {role}=…")
+    prior, perceptual = bundle.prior, bundle.perceptual
+    with user_errors():
+        method.check(prior, shape)
+    return Worker(
+        method=method,
+        prior=None if prior is None else prior.over(in_precision(prior.network, precision)),
+        classifier=bundle.classifier,
+        guide=guide_of(bundle.classifier, precision),
+        perceptual=in_precision(perceptual, precision)
+        if perceptual is not None and "perceptual" in needs
+        else None,
+        robust=None if bundle.robust is None else guide_of(bundle.robust, precision),
+        guidance=guidance,
+        class_unit=bundle.class_unit,
+        perceptual_unit=bundle.perceptual_unit,
+        **how,
+    )
+
+
+def _shape(config: RunConfig) -> tuple[int, int, int]:
+    """(C, H, W) of a run's images."""
+    if config.custom is None:
+        return (3, *dataset_entry(config.dataset).size)
+    from vcebench.settings.custom import stored_custom
+
+    geometry = stored_custom(config.custom).data.geometry()
+    return (3, geometry.height, geometry.width)
+
+
+def guide_of(classifier: TargetClassifier, precision: Precision) -> TargetClassifier:
     """The classifier over a network run in a precision tier; the given one stays as it is."""
     wrapped = in_precision(classifier.network, precision)
     if wrapped is classifier.network:

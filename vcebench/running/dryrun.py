@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -23,15 +23,19 @@ from vcebench.running import cost
 from vcebench.running.assemble import worker_of
 from vcebench.running.precision import precision_flags
 from vcebench.running.runner import pending
-from vcebench.running.tries import Item, Try
+from vcebench.running.tries import Try, of_method
 from vcebench.running.worker import CancelledError, Worker
 from vcebench.settings.config import RunConfig, differences
+from vcebench.settings.request import method_of
 
-WARM_UP = 2
-"""Evaluations of the prior a batch makes before the clock starts."""
+WARM_UP = 1
+"""Evaluations of the prior a batch makes before the clock starts, or a few more: see below."""
 
 TIMED = 8
-"""Evaluations that are timed, or a few more: a batch is given up at the end of a step."""
+"""Evaluations that are timed, or a few more: the clock starts and ends where a step is recorded."""
+
+
+_NAMES = {"lambda_class": "λ_c"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,11 @@ class Estimate:
 
     Attributes:
         images: still to be explained.
-        evaluations: of the prior, per image and try.
-        seconds_per_batch: wall seconds of a batch, with as many side by side as the run has.
+        evaluations, backward: of the prior, and backward passes through it, per image and first
+            try.
+        seconds_per_batch: wall seconds of a batch at its first try, with as many side by side as
+            the run has.
+        seconds_all_tries: the same with all tries an image may have.
         batches: full batches if every image flips at its first try.
         tries: tries an image has at most.
         memory_mib, memory_of: peak during the warm-up, and what was counted.
@@ -49,7 +56,9 @@ class Estimate:
 
     images: int
     evaluations: int
+    backward: int
     seconds_per_batch: float
+    seconds_all_tries: float
     batches: int
     tries: int
     memory_mib: float
@@ -58,8 +67,7 @@ class Estimate:
     @property
     def seconds(self) -> tuple[float, float]:
         """Wall seconds if every image flips at its first try, and if each needs all of them."""
-        once = self.seconds_per_batch * self.batches
-        return once, once * self.tries
+        return self.seconds_per_batch * self.batches, self.seconds_all_tries * self.batches
 
 
 def estimate(
@@ -79,30 +87,32 @@ def estimate(
     on_cpu = worker.device.type == "cpu"
     slots = (threads or torch.get_num_threads()) if on_cpu else 1
     first = list(islice(pending(config, images, {}), config.batch_size))
-    evaluations, _ = worker.method.evaluations()
+    rungs = worker.method.rungs(config.guidance.lambda_class)
+    costs = [replace(worker.method, **of_method(rung)).evaluations() for rung in rungs]
     cost.reset_peak_memory(worker.device)
     with precision_flags(config.precision):
-        seconds = _seconds_per_batch(worker, first, slots, evaluations)
+        clock = _timed(worker, [Try(item, 0, rungs[0], last=True) for item in first], slots)
+    seconds = [clock.seconds_for(forward) for forward, _ in costs]
     memory, counted = cost.peak_memory(worker.device)
     left = config.limit - done
     return Estimate(
         images=left,
-        evaluations=evaluations,
-        seconds_per_batch=seconds,
+        evaluations=costs[0][0],
+        backward=costs[0][1],
+        seconds_per_batch=seconds[0],
+        seconds_all_tries=sum(seconds),
         batches=-(-left // config.batch_size),
-        tries=len(config.guidance.lambda_class),
+        tries=len(rungs),
         memory_mib=memory,
         memory_of=counted,
     )
 
 
-def _seconds_per_batch(
-    worker: Worker, items: Sequence[Item], slots: int, evaluations: int
-) -> float:
-    """Wall seconds of a batch with `slots` of them at a time, as `engines.local` runs them."""
-    tries = [Try(item, 0, worker.guidance.lambda_class[0], last=True) for item in items]
+def _timed(worker: Worker, tries: Sequence[Try], slots: int) -> _Clock:
+    """The clock after a batch's first steps, `slots` at a time, as `engines.local` runs them."""
     clock = _Clock(slots)
-    hook = worker.prior.network.register_forward_hook(lambda *_: clock.evaluated())
+    if worker.prior is not None:
+        worker = replace(worker, prior=worker.prior.observed(clock.evaluated))
     before = torch.get_num_threads()
     if worker.device.type == "cpu":
         torch.set_num_threads(1)
@@ -115,13 +125,16 @@ def _seconds_per_batch(
                 with suppress(CancelledError):
                     batch.result()
     finally:
-        hook.remove()
         torch.set_num_threads(before)
-    return clock.seconds_for(evaluations)
+    clock.end()
+    return clock
 
 
 class _Clock:
-    """Times evaluations of the prior over all batches, and ends the batches once it has enough."""
+    """Times evaluations of the prior over all batches, and ends the batches once it has enough.
+
+    From one record of a step to another there are whole steps, backward passes included.
+    """
 
     def __init__(self, slots: int) -> None:
         self.stop = threading.Event()
@@ -129,28 +142,39 @@ class _Clock:
         self._lock = threading.Lock()
         self._made = 0
         self._begun = time.perf_counter()
-        self._first = self._last = (0, self._begun)
+        self._waited = 0.0
+        self._first: tuple[int, float] | None = None
+        self._last = (0, self._begun)
+        self._whole = 0.0
 
-    def evaluated(self) -> None:
-        """The prior was evaluated for a batch."""
+    def evaluated(self, images: int) -> None:
+        """The prior is evaluated for a batch."""
         with self._lock:
+            if self._made == 0:
+                self._waited = time.perf_counter() - self._begun
             self._made += 1
-            if self._made == WARM_UP * self._slots:
-                self._first = (self._made, time.perf_counter())
 
     def stepped(self) -> None:
-        """A batch is through with a step."""
+        """A batch records a step."""
         with self._lock:
-            if self._made >= (WARM_UP + TIMED) * self._slots and not self.stop.is_set():
-                self._last = (self._made, time.perf_counter())
+            now = (self._made, time.perf_counter())
+            if self._first is None:
+                if self._made >= WARM_UP * self._slots:
+                    self._first = now
+            elif self._made - self._first[0] >= TIMED * self._slots and not self.stop.is_set():
+                self._last = now
                 self.stop.set()
+
+    def end(self) -> None:
+        """The batches have been given up, or came to their end."""
+        self._whole = (time.perf_counter() - self._begun) / self._slots
 
     def seconds_for(self, evaluations: int) -> float:
         """Seconds of a batch that needs so many evaluations, as its share of the wall time."""
-        if not self.stop.is_set():  # all batches came to their end
-            return (time.perf_counter() - self._begun) / self._slots
+        if self._first is None or not self.stop.is_set():  # all batches came to their end
+            return self._whole
         (before, start), (after, end) = self._first, self._last
-        return evaluations * (end - start) / (after - before)
+        return self._waited / self._slots + evaluations * (end - start) / (after - before)
 
 
 def plan_rows(
@@ -169,7 +193,6 @@ def plan_rows(
     done = _stored(config, output)
     found = estimate(config, images, bundle, done, threads)
     low, high = (span(seconds * seeds) for seconds in found.seconds)
-    ladder = ", ".join(f"{rung:g}" for rung in config.guidance.lambda_class)
     settings = ", ".join(f"{name} {readable(value)}" for name, value in config.settings.items())
     return [
         {"what": name, "value": value}
@@ -178,15 +201,31 @@ def plan_rows(
             ("settings", settings),
             ("images", f"{found.images} to explain, {done} there already"),
             ("batches", f"{found.batches} of {config.batch_size} if every image flips at once"),
-            ("tries", f"at most {found.tries} an image, λ_c {ladder}"),
+            ("tries", _tries(config)),
             ("seeds", f"{seeds}, from {config.seed}"),
-            ("prior evaluations", f"{found.evaluations} an image and try"),
+            ("prior evaluations", _evaluations(found)),
             ("device", f"{config.device}, {config.precision}"),
             ("time", f"{low} if every image flips at its first try, at most {high}; metrics extra"),
             ("peak memory", f"{found.memory_mib:.0f} MiB so far ({found.memory_of})"),
             ("run folder", str(output)),
         )
     ]
+
+
+def _tries(config: RunConfig) -> str:
+    """How often an image is tried, and with what."""
+    rungs = method_of(config).rungs(config.guidance.lambda_class)
+    shown = ", ".join(
+        " ".join(f"{_NAMES.get(name, name)} {readable(value)}" for name, value in rung.items())
+        for rung in rungs
+    )
+    return f"at most {len(rungs)} an image, {shown}" if len(rungs) > 1 else f"one an image {shown}"
+
+
+def _evaluations(found: Estimate) -> str:
+    """What a try costs in evaluations, for people."""
+    forward = f"{found.evaluations} an image and try"
+    return f"{forward}, {found.backward} of them differentiated" if found.backward else forward
 
 
 def _stored(config: RunConfig, output: Path) -> int:

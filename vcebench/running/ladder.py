@@ -1,18 +1,22 @@
-"""The retry ladder: pending (image, λ_c) pairs of the whole data set, packed into full batches.
+"""The retry ladder: pending (image, rung) pairs of the whole data set, packed into full batches.
 
-An image whose counterfactual is not classified as the target at one λ_c is tried again at the next;
-its last try is kept. Retries go out before new images, so that few images are under way at a time.
+An image whose counterfactual is not classified as the target at one rung is tried again at the
+next; its last try is kept. Retries go out before new images, so that few images are under way at a
+time.
 
-A batch is always computed whole (see `Worker`). Where fewer tries are left than it has rows, the
-rows that would be padding go ahead: its images at their next λ_c too. If an image then needs that
-try it is there already; if not, nobody counts it.
+Rungs that differ in λ_c alone share batches, since λ_c is given row by row. A batch is always
+computed whole (see `Worker`). Where fewer tries are left than it has rows, the rows that would be
+padding go ahead: its images at their next λ_c too. If an image then needs that try it is there
+already; if not, nobody counts it. Rungs that change the method itself have batches of their own.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from vcebench.running.engines.base import Engine
 from vcebench.running.tries import Item, Outcome, Try
@@ -23,13 +27,16 @@ class Ladder:
 
     Args:
         items: images to explain; read one by one, as batches need them.
-        rungs: the λ_c to try in turn.
+        rungs: what the tries set in turn, λ_c or settings of the method (`Method.rungs`).
         batch_size: images in a full batch.
     """
 
-    def __init__(self, items: Iterable[Item], rungs: Sequence[float], batch_size: int) -> None:
+    def __init__(
+        self, items: Iterable[Item], rungs: Sequence[Mapping[str, Any]], batch_size: int
+    ) -> None:
         self._items = iter(items)
         self._rungs = tuple(rungs)
+        self._mixing = all(rung.keys() <= {"lambda_class"} for rung in self._rungs)
         self._retries: list[deque[Item]] = [deque() for _ in self._rungs]
         self._ahead: dict[str, int] = {}  # id → highest rung that its batch tries already
         self._batch_size = batch_size
@@ -39,6 +46,16 @@ class Ladder:
 
         Several tries of one image stand in the order of their rungs.
         """
+        return self._mixed() if self._mixing else self._of_one_rung()
+
+    def _of_one_rung(self) -> list[Try]:
+        for rung in reversed(range(1, len(self._rungs))):
+            if waiting := self._retries[rung]:
+                count = min(len(waiting), self._batch_size)
+                return [self._at(waiting.popleft(), rung) for _ in range(count)]
+        return [self._at(item, 0) for item in islice(self._items, self._batch_size)]
+
+    def _mixed(self) -> list[Try]:
         batch: list[Try] = []
         for rung in reversed(range(1, len(self._rungs))):
             waiting = self._retries[rung]

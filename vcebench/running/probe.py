@@ -18,6 +18,7 @@ from vcebench.data.base import ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import UserError, one_line
 from vcebench.folders.images import dequantise
+from vcebench.methods.core.method import given
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
 from vcebench.running.halving import is_out_of_memory
@@ -153,7 +154,7 @@ def _perceptual(network: Callable[[Tensor], Tensor], x: Tensor) -> None:
 
 @torch.no_grad()
 def _prior(worker: Worker, x: Tensor) -> None:
-    prior = worker.prior
+    prior = given(worker.prior)
     i = len(prior.schedule) // 2
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(x.shape, generator=generator).to(x)
@@ -199,13 +200,14 @@ def _answer(role: str, images: Tensor, call: Callable[[], Any]) -> Tensor:
 def _sizes(worker: Worker, shape: Sequence[int], i: int) -> str:
     """A size near this one that the prior can do, as the end of a sentence."""
     channels, height, width = shape
+    prior = given(worker.prior)
     for factor in _FACTORS:
         near = [-(-side // factor) * factor for side in (height, width)]
         z = torch.zeros(1, channels, *near, device=worker.device)
         if near == [height, width]:
             continue
         try:
-            fits = worker.prior.evaluate(z, i).shape[2:] == z.shape[2:]
+            fits = prior.evaluate(z, i).shape[2:] == z.shape[2:]
         except Exception:  # the next one may do
             continue
         if fits:

@@ -126,7 +126,8 @@ def _batches(
     # A classifier that knows nothing of the task is asked what the task's would be asked.
     if config.classifier == "task":
         items = unsettled(items, worker, settled.append)
-    ladder = Ladder(items, config.guidance.lambda_class, config.batch_size)
+    rungs = worker.method.rungs(config.guidance.lambda_class)
+    ladder = Ladder(items, rungs, config.batch_size)
     for batch in chain(drive(ladder, engine), [Batch(0, [])]):
         finals = [*settled, *batch.finals]
         settled.clear()

@@ -1,8 +1,10 @@
-"""What goes through an engine: images at one λ_c, and how they came out."""
+"""What goes through an engine: images at one rung of a ladder, and how they came out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -28,12 +30,22 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Try:
-    """One image at one λ_c; `last` if no larger one follows."""
+    """One image at one rung: with what the rung sets; `last` if no other follows."""
 
     item: Item
     rung: int
-    lambda_class: float
+    settings: Mapping[str, Any]
     last: bool
+
+    @property
+    def lambda_class(self) -> float | None:
+        """λ_c of the rung, if it has one."""
+        return self.settings.get("lambda_class")
+
+
+def of_method(rung: Mapping[str, Any]) -> dict[str, Any]:
+    """What a rung changes of the method itself: all but λ_c, which goes to the guidance."""
+    return {name: value for name, value in rung.items() if name != "lambda_class"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from vcebench.methods.core.method import Explanation, Method
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
-from vcebench.running.tries import Item, Outcome, Try
+from vcebench.running.tries import Item, Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
 
 
@@ -34,9 +34,10 @@ class Worker:
 
     Attributes:
         method: the method.
-        prior, perceptual: its networks, as the precision tier runs them.
+        prior, perceptual: its networks, as the precision tier runs them; None if not needed.
         classifier: the classifier to explain, in float32: it judges.
         guide: the same classifier as the tier runs it: it guides.
+        robust: a robust classifier as the tier runs it, for methods that need one; it guides only.
         class_unit, perceptual_unit: calibrated factors of the guidance.
         guidance: weights of the joint loss.
         dataset: name that keys the noise.
@@ -48,7 +49,7 @@ class Worker:
     """
 
     method: Method
-    prior: Prior
+    prior: Prior | None
     classifier: TargetClassifier
     guide: TargetClassifier
     perceptual: Callable[[Tensor], Tensor] | None
@@ -58,6 +59,7 @@ class Worker:
     batch_size: int
     class_unit: float = 1.0
     perceptual_unit: float = 1.0
+    robust: TargetClassifier | None = None
     codec: Codec = field(default_factory=Codec)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     keep_files: bool = True
@@ -81,7 +83,7 @@ class Worker:
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
-        found = self.method.explain(
+        found = self._method(tries).explain(
             x,
             decision.target,
             prior=self.prior,
@@ -105,19 +107,27 @@ class Worker:
         source = torch.where(taken, decision.target, decision.source)
         return Decision(decision.prediction, source, target)
 
+    def _method(self, tries: Sequence[Try]) -> Method:
+        """The method with what the rung of these tries sets; λ_c goes to the guidance."""
+        others = of_method(tries[0].settings)
+        return replace(self.method, **others) if others else self.method
+
     def _guidance(self, padded: Sequence[Try], decision: Decision) -> Guidance:
         weights = self.guidance
-        rungs = torch.tensor([t.lambda_class for t in padded], device=self.device)
+        rungs = torch.tensor(
+            [1.0 if t.lambda_class is None else t.lambda_class for t in padded], device=self.device
+        )
         return Guidance(
             classifier=self.guide,
             lambda_class=rungs,
             perceptual=self.perceptual,
             source=decision.source,
-            lambda_perceptual=weights.lambda_perceptual,
+            lambda_perceptual=0.0 if self.perceptual is None else weights.lambda_perceptual,
             lambda_l1=weights.lambda_l1,
             class_unit=self.class_unit * weights.class_factor,
             perceptual_unit=self.perceptual_unit,
             use_logits=weights.use_logits,
+            robust=self.robust,
         )
 
     def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:

@@ -6,8 +6,8 @@ of the ImageNet tasks takes the class gradient with respect to the [0, 1] image 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 
 from vcebench.settings.config import GuidanceConfig, Setting
 
@@ -78,6 +78,90 @@ PRESETS: tuple[Preset, ...] = (
     # s, k and ρ as printed for BDD100K; tuned on val is the guidance unit, which s multiplies.
     Preset("synthroads", "as bdd100k's", 14.0, 0.10, 0.5, batch_size=16, limit=64),
 )
+
+
+@dataclass(frozen=True)
+class MethodPreset:
+    """Settings of one method on a data set, or on one of its tasks; they win over the data set's.
+
+    Attributes:
+        method: id, or what entries of the registry name as their preset.
+        dataset: id of the data set.
+        source: where the values come from.
+        settings: name → value.
+        task: task they hold for; None holds for all others.
+        batch_size: images in a batch, if not the data set's.
+    """
+
+    method: str
+    dataset: str
+    source: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    task: str | None = None
+    batch_size: int | None = None
+
+
+_ACE = "released scripts of ACE; the weight of the ℓ2 distance stands in none"
+_TRIED = "a small trial on val; not tuned further"
+
+
+def _ace(
+    dataset: str, source: str, batch_size: int | None, **settings: Setting
+) -> list[MethodPreset]:
+    """Both distances have the same settings; what stands nowhere is the method's default."""
+    return [
+        MethodPreset(method, dataset, source, settings, batch_size=batch_size)
+        for method in ("ace-l1", "ace-l2")
+    ]
+
+
+def _dvce(dataset: str, source: str, **settings: Setting) -> list[MethodPreset]:
+    return [
+        MethodPreset(method, dataset, source, settings)
+        for method in ("dvce", "dvce-no-cone", "dvce-cone-projection", "dvce-distance-direct")
+    ]
+
+
+_DVCE = "released commands of DVCE"
+_REACH = "the length of true counterfactuals; not tuned further"
+
+METHOD_PRESETS: tuple[MethodPreset, ...] = (
+    # The program averages the class loss over a batch of 3, which triples the distance's weight.
+    *_ace("celeba", _ACE, 3, respacing=50, distance_l1=0.003),
+    *_ace("celebahq", _ACE, 1, respacing=25),
+    *_ace("bdd100k", _ACE, 1, respacing=100, threshold=0.05),
+    *_ace("bddoia", f"{_ACE}; as bdd100k's", 1, respacing=100, threshold=0.05),
+    *_ace("imagenet", _ACE, 1, respacing=25, iterations=100),
+    *_ace("digits", _TRIED, None, iterations=30, step=8 / 255, dilation=3),
+    *_ace("synthfaces", _TRIED, None, iterations=25, step=3 / 255, dilation=5),
+    *_ace(
+        "synthroads",
+        "as synthfaces', with the threshold of bdd100k",
+        None,
+        iterations=25,
+        step=3 / 255,
+        dilation=5,
+        threshold=0.05,
+    ),
+    MethodPreset("dvce", "imagenet", _DVCE, {"tau": 100, "views": 16, "view_size": 224}),
+    MethodPreset("dvce-no-cone", "imagenet", _DVCE, {"tau": 100}),
+    *_dvce("digits", _TRIED, class_scale=0.8, distance_scale=0.5),
+    *_dvce("synthfaces", _TRIED, class_scale=0.3, distance_scale=0.25),
+    *_dvce("synthroads", "as synthfaces'", class_scale=0.3, distance_scale=0.25),
+    MethodPreset("svce", "digits", _TRIED, {"epsilon": 18.0}),
+    MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
+    MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 10.0}),
+    MethodPreset("svce", "synthroads", _REACH, {"epsilon": 20.0}),
+)
+
+
+def method_preset(method: str, dataset: str, task: str) -> MethodPreset:
+    """What is known of a method on a task, or on its data set; empty if nothing is."""
+    for wanted in (task, None):
+        for entry in METHOD_PRESETS:
+            if (entry.method, entry.dataset, entry.task) == (method, dataset, wanted):
+                return entry
+    return MethodPreset(method, dataset, "the method's own defaults")
 
 
 def preset(dataset: str, task: str) -> Preset:

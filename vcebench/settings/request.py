@@ -21,7 +21,7 @@ from vcebench.settings.config import (
 )
 from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.plugins import find_method
-from vcebench.settings.presets import preset
+from vcebench.settings.presets import MethodPreset, method_preset, preset
 from vcebench.settings.runtable import run_table
 
 SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
@@ -82,12 +82,15 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         method(request.method)  # an unknown method is reported before anything is opened
         images = _images(request)
         chosen = preset(images.name, images.task.name)
-        explainer = configured_method(request.method, chosen.settings(), request.settings)
+        usual = usual_settings(request.method, images.name, images.task.name)
+        explainer = configured_method(request.method, usual, request.settings)
+        _check_weights(request)
     if request.limit is not None and request.limit < 0:
         raise UserError(f"limit is {request.limit}; use a number of images, or 0 for all")
     limit = chosen.limit if request.limit is None else request.limit
     guidance = {"class_factor": chosen.class_factor, **request.guidance}
-    batch_size = chosen.batch_size if request.batch_size is None else request.batch_size
+    own = _method_preset(request.method, images.name, images.task.name)
+    batch_size = request.batch_size or own.batch_size or chosen.batch_size
     config = build_config(
         method=request.method,
         settings=explainer.settings(),
@@ -158,6 +161,41 @@ def configured_method(
     allowed = METHODS[name].parameters()
     fitting = {key: value for key, value in defaults.items() if key in allowed}
     return method(name, **{**fitting, **overrides})
+
+
+def usual_settings(name: str, dataset: str, task: str) -> dict[str, Setting]:
+    """What a method's settings are on a task unless somebody says otherwise, as far as presets say.
+
+    The data set's τ is the length of a walk on its diffusion prior; methods that walk elsewhere
+    have their own.
+    """
+    settings = preset(dataset, task).settings()
+    needs = METHODS[name].factory.needs
+    if needs and "prior" not in needs:
+        del settings["tau"]
+    return {**settings, **_method_preset(name, dataset, task).settings}
+
+
+def _method_preset(name: str, dataset: str, task: str) -> MethodPreset:
+    return method_preset(METHODS[name].preset or name, dataset, task)
+
+
+def _check_weights(request: Request) -> None:
+    """Refuse weights of the joint loss that the method does not read."""
+    read = METHODS[request.method].factory.weights
+    for weight in request.guidance:
+        if weight not in read:
+            option = weight.replace("_", "-")
+            raise UserError(f"{request.method} does not read {option}; leave it away")
+
+
+def needs_of(method: str, lambda_perceptual: float) -> frozenset[str]:
+    """Roles of networks that make a run's images, besides the classifier.
+
+    A method that is not registered is taken for one that needs what most do.
+    """
+    factory = METHODS[method].factory if method in METHODS else Method
+    return factory.needs if lambda_perceptual != 0 else factory.needs - {"perceptual"}
 
 
 def method_of(config: RunConfig) -> Method:

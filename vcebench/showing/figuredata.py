@@ -37,7 +37,9 @@ def tries_of(folder: RunFolder) -> Tries:
     if not rows:
         raise UserError(f"{folder.path} holds no finished image; run it first")
     if any(None in (row.nfe, row.lambda_class) for row in rows):
-        raise UserError(f"the tries of {folder.path} are not known: it was made elsewhere")
+        raise UserError(
+            f"the tries of {folder.path} are not known: it was made elsewhere, or without λ_c"
+        )
     return Tries(
         label_of(folder),
         [row.lambda_class or 0.0 for row in rows],

@@ -28,6 +28,7 @@ from vcebench.data.registry import open_dataset
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods import registry
 from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.method import given
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.models.bundle import Bundle
 from vcebench.models.loading import load_bundle
@@ -87,8 +88,9 @@ def perceptual_ratio(bundle: Bundle, images: Images, index: int = 30) -> float:
 
 def _estimate(bundle: Bundle, images: Images, index: int) -> Tensor:
     noise = _noise(images).draw("start", 0)
-    z = bundle.prior.schedule.q_sample(images.x, index, noise)
-    return bundle.prior.posterior(z, index).x0
+    prior = given(bundle.prior)
+    z = prior.schedule.q_sample(images.x, index, noise)
+    return prior.posterior(z, index).x0
 
 
 def attempt(

@@ -48,6 +48,7 @@ def world():
     classifier = TinyClassifier().requires_grad_(False)
     features = nn.Conv2d(3, 5, 3, padding=1).requires_grad_(False)
     target = 1 - classifier.predict(x)
-    guidance = Guidance(classifier, torch.tensor([8.0, 10.0, 15.0]), features)
+    robust = TinyClassifier().requires_grad_(False)
+    guidance = Guidance(classifier, torch.tensor([8.0, 10.0, 15.0]), features, robust=robust)
     noise = KeyedNoise(seed=3, dataset="tiny", image_ids=["a", "b", "c"], shape=(3, 12, 12))
     return x, target, prior, guidance, noise

@@ -1,5 +1,7 @@
 """What every method promises: its cost, its settings, and independence of the batch."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.sampler import Guided
 
 TAU = 6
+SHORT = {"tau": TAU, "iterations": 3, "filter_steps": 2, "step": 0.05}
 GUIDED = [name for name in registry.names() if issubclass(registry.METHODS[name].factory, Guided)]
 
 
@@ -24,14 +27,21 @@ class Told:
         self.steps.append((step, i))
 
 
+def short(name, **settings):
+    """The method of an id with few steps."""
+    allowed = registry.METHODS[name].parameters()
+    few = {key: value for key, value in SHORT.items() if key in allowed}
+    return registry.method(name, **few, **settings)
+
+
 def explain(name, world, rows=slice(None), **settings):
     x, target, prior, guidance, noise = world
     ids = noise.image_ids[rows]
-    return registry.method(name, tau=TAU, **settings).explain(
+    return short(name, **settings).explain(
         x[rows],
         target[rows],
         prior=prior,
-        guidance=Guidance(guidance.classifier, guidance.lambda_class[rows], guidance.perceptual),
+        guidance=replace(guidance, lambda_class=guidance.lambda_class[rows]),
         noise=KeyedNoise(noise.seed, noise.dataset, ids, noise.shape),
     )
 
@@ -41,7 +51,7 @@ def test_evaluations_of_the_prior(name, world):
     x, target, prior, guidance, noise = world
     calls: list[int] = []
     found = explain(name, (x, target, prior.observed(calls.append), guidance, noise))
-    forward, backward = registry.method(name, tau=TAU).evaluations()
+    forward, backward = short(name).evaluations()
     nfe = found.nfe.tolist()
     assert len(calls) == max(nfe)
     assert found.backward.tolist() == [backward] * 3
@@ -60,7 +70,7 @@ def test_evaluations_follow_from_the_settings(name, forward):
 def test_the_trace_is_told_of_every_step(name, world):
     x, target, prior, guidance, noise = world
     told = Told()
-    method = registry.method(name, tau=TAU)
+    method = short(name)
     method.explain(x, target, prior=prior, guidance=guidance, noise=noise, trace=told)
     assert [step for step, _ in told.steps] == list(range(method.steps))
     assert told.steps[-1][1] == 0

@@ -83,6 +83,14 @@ def test_network_and_schedule_make_a_prior(bundle: Bundle) -> None:
     assert torch.equal(found.counterfactuals, explain(bundle).counterfactuals)
 
 
+def test_a_method_without_a_prior_is_given_none(bundle: Bundle) -> None:
+    found = vcebench.explain(IMAGES, classifier=bundle.classifier.network, method="pgd")
+    with_all = explain(bundle, method="pgd", tau=40, batch_size=16, lambda_perceptual=None)
+    assert torch.equal(found.counterfactuals, with_all.counterfactuals)
+    assert (found.nfe == 0).all()
+    assert (found.backward == 0).all()
+
+
 def test_a_diffusers_network_is_a_prior(bundle: Bundle) -> None:
     diffusers = pytest.importorskip("diffusers")
     network = diffusers.UNet2DModel(
@@ -129,6 +137,7 @@ class Broken(nn.Linear):
         ({"images": torch.full((1, 3, 8, 8), torch.nan)}, "NaN"),
         ({"lambda_perceptual": None}, "say lambda_perceptual=0"),
         ({"lambda_class": ()}, "lambda-class"),
+        ({"prior": None}, "maskdime needs a prior network, and there is none; give prior=…"),
         ({"prior": nn.Conv2d(3, 3, 1)}, r"give \(network, schedule\)"),
         ({"classifier": Broken()}, "the classifier has NaN or infinity in weight"),
         ({"classifier": nn.Conv2d(3, 3, 3)}, "it must return logits"),
@@ -142,7 +151,7 @@ class Broken(nn.Linear):
         ({"ids": ["a"]}, "one id for each"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],
-    ids=[f"refusal{i}" for i in range(18)],
+    ids=[f"refusal{i}" for i in range(19)],
 )
 def test_refusals_say_what_to_do(bundle: Bundle, values: dict[str, Any], message: str) -> None:
     with pytest.raises(vcebench.UserError, match=message) as error:

@@ -271,7 +271,7 @@ class RayWorker:
             keep_freed_memory()
             torch.set_num_threads(1)
         self._flags.enter_context(precision_flags(config.precision))
-        self._worker = HalvingWorker(worker_of(config, networks_of(config)))
+        self._worker = HalvingWorker(worker_of(config, networks_of(config, metrics=False)))
         where = f"{os.uname().nodename} process {os.getpid()}"
         return {"versions": cost.versions(), "where": where}
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from vcebench.running.ladder import Ladder
 from vcebench.running.tries import Item
 
-RUNGS = (8.0, 10.0, 15.0)
+LADDER = (8.0, 10.0, 15.0)
+RUNGS = tuple({"lambda_class": rung} for rung in LADDER)
 
 
 def items(n: int) -> list[Item]:
@@ -48,7 +49,7 @@ def test_every_image_climbs_until_it_flips(
                 final.add(index)
     assert final == set(range(len(flips_at)))
     for index, rung in enumerate(flips_at):
-        assert tried[index] == list(RUNGS[: rung + 1])
+        assert tried[index] == list(LADDER[: rung + 1])
 
 
 def test_retries_and_new_images_share_a_full_batch() -> None:
@@ -89,5 +90,18 @@ def test_images_are_read_only_when_a_batch_needs_them() -> None:
 
 
 def test_the_last_rung_is_marked() -> None:
-    (attempt,) = Ladder(items(1), (8.0,), 3).next_batch()
+    (attempt,) = Ladder(items(1), RUNGS[:1], 3).next_batch()
     assert attempt.last
+
+
+def test_rungs_that_change_the_method_have_batches_of_their_own() -> None:
+    ladder = Ladder(items(5), ({"tau": 3}, {"tau": 5}), 2)
+    first, second = ladder.next_batch(), ladder.next_batch()
+    for attempt in (*first, *second):
+        ladder.report(attempt, flipped=attempt.item.index == 1)
+    batches = []
+    while batch := ladder.next_batch():
+        batches.append([(attempt.item.index, attempt.settings["tau"]) for attempt in batch])
+        for attempt in batch:
+            ladder.report(attempt, flipped=True)
+    assert batches == [[(0, 5), (2, 5)], [(3, 5)], [(4, 3)]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +20,14 @@ from vcebench.folders.images import Codec, decode, decode_masks, quantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.methods.maskdime import MaskDiME
+from vcebench.models import shipped
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier
 from vcebench.running import runner
+from vcebench.running.assemble import networks_of
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.precision import Autocast
+from vcebench.settings.request import Request, resolve
 
 Run = Callable[..., RunFolder]
 Contents = Callable[..., dict[str, bytes]]
@@ -238,3 +242,32 @@ def test_half_precision_guides_but_does_not_judge(
     monkeypatch.setattr(TargetClassifier, "margin", watched)
     tiny_run(precision="bf16", limit=2)
     assert seen == {(True, True), (False, False)}
+
+
+def test_an_attack_reads_no_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, load = set(), shipped.load_network
+
+    def watched(path: Path) -> Any:
+        read.add(path.stem)
+        return load(path)
+
+    monkeypatch.setattr(shipped, "load_network", watched)
+    config, images = resolve(Request("pgd", "digits", limit=2, batch_size=2))
+    bundle = networks_of(config, metrics=False)
+    assert read == {"classifier"}
+    folder = runner.run(config, images, tmp_path / "run", bundle, 1)
+    assert set(folder.manifest()["networks"]) == {"classifier"}
+    assert [(row.nfe, row.backward) for row in folder.rows()] == [(0, 0)] * 2
+
+
+def test_an_attack_that_stored_its_prior_is_continued_without(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    """As runs before the roles were told apart: whatever the bundle held is in the manifest."""
+    config, images = resolve(Request("pgd", "digits", limit=2, batch_size=2))
+    runner.run(config, images, tmp_path / "run", bundle, 1)
+    lean = dataclasses.replace(bundle, prior=None, hashes={"classifier": "0" * 64})
+    assert len(runner.run(config, images, tmp_path / "run", lean, 1).rows()) == 2
+    other = dataclasses.replace(bundle, hashes={"classifier": "1" * 64})
+    with pytest.raises(UserError, match="made with another configuration"):
+        runner.run(config, images, tmp_path / "run", other, 1)

@@ -74,3 +74,18 @@ def test_presets_are_the_printed_ones() -> None:
     assert printed["celebahq", None] == (10.0, 0.10, 0.25, 25)
     assert printed["bdd100k", None] == (14.0, 0.10, 0.5, 25)
     assert printed["imagenet", None] == (6.5, 0.10, 0.5, 25)
+
+
+def test_a_methods_preset_wins_over_the_data_sets() -> None:
+    config, _ = resolve(Request("ace-l1-pre", "digits"))
+    assert config.settings["iterations"] == 30
+    assert config.settings["step"] == 8 / 255
+    assert "tau" not in config.settings
+    asked, _ = resolve(Request("ace-l1", "digits", settings={"iterations": 7}))
+    assert (asked.settings["iterations"], asked.settings["dilation"]) == (7, 3)
+
+
+def test_weights_that_a_method_does_not_read_are_refused() -> None:
+    with pytest.raises(UserError, match="ace-l1 does not read lambda-class; leave it away"):
+        resolve(Request("ace-l1", "digits", guidance={"lambda_class": (8.0,)}))
+    resolve(Request("pgd", "digits", guidance={"lambda_l1": 0.1}))
