@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
+import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from vcebench.errors import UserError, user_errors
@@ -30,6 +32,8 @@ from vcebench.running.probe import probe
 from vcebench.running.tries import Item
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 from vcebench.settings.parts import Meaning
+from vcebench.showing.grids import grid
+from vcebench.showing.pictures import png_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,7 @@ class Explanations:
             predicted as: it is returned unchanged, has no tries, and `flipped` is False.
         mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none, or no image
             had a try.
+        images: uint8 (N, 3, H, W), what was explained.
     """
 
     counterfactuals: Tensor
@@ -69,8 +74,64 @@ class Explanations:
     mask_z: Tensor | None
     mask_x: Tensor | None
 
+    images: Tensor | None = None
+
     def __len__(self) -> int:
         return len(self.counterfactuals)
+
+    def __getitem__(self, index: int) -> Explained:
+        """One image: its facts by name, its pictures, and a picture of them in a notebook."""
+        found = {str(k): v for k, v in self.to_frame().iloc[index].to_dict().items()}
+        before = None if self.images is None else self.images[index]
+        return Explained(before, self.counterfactuals[index], found)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an image with everything but pictures and masks."""
+        names = ["flipped", "prediction", "source", "target", "target_probability_input"]
+        names += ["target_probability", "lambda_class", "tries", "nfe", "finite"]
+        return pd.DataFrame({name: getattr(self, name).tolist() for name in names})
+
+    def show(self, count: int = 8) -> Image.Image:
+        """Input and counterfactual of the first images, as one picture."""
+        shown = range(min(count, len(self)))
+        columns: dict[str, list[Tensor | None]] = {}
+        if self.images is not None:
+            columns["input"] = [self.images[i] for i in shown]
+        columns["counterfactual"] = [self.counterfactuals[i] for i in shown]
+        return grid(columns, [_said(self[i].facts) for i in shown])
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.show())
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One image of `Explanations`.
+
+    Attributes:
+        image, counterfactual: uint8 with shape (3, H, W).
+        facts: source, target, flipped, probabilities and costs by name.
+    """
+
+    image: Tensor | None
+    counterfactual: Tensor
+    facts: dict[str, Any]
+
+    def show(self) -> Image.Image:
+        """Both images side by side, as one picture."""
+        columns = {"counterfactual": [self.counterfactual]}
+        if self.image is not None:
+            columns = {"input": [self.image], **columns}
+        return grid(columns, [_said(self.facts)])
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.show())
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    verdict = "" if facts["flipped"] else ", not flipped"
+    before, after = facts["target_probability_input"], facts["target_probability"]
+    return f"{facts['source']} → {facts['target']}   {before:.2f} → {after:.2f}{verdict}"
 
 
 def explain(
@@ -346,5 +407,6 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         already_target=torch.tensor([outcome.already for outcome in outcomes]),
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
+        images=torch.stack([final.attempt.item.image for final in finals]),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )

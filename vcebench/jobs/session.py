@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from vcebench.data.base import ImageSet, Task
 from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
-from vcebench.evaluating.summary import save
+from vcebench.evaluating.summary import records, save
 from vcebench.folders import inside
 from vcebench.folders.images import dequantise
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
@@ -43,6 +45,17 @@ class Result:
 
     folder: RunFolder
     evaluation: Evaluation
+
+    def to_frame(self) -> pd.DataFrame:
+        """All metrics, one a row, missing ones with their reason."""
+        return pd.DataFrame(records(self.evaluation)).set_index("id")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        known = self.to_frame().dropna(subset=["value"])
+        shown = known[["value", "low", "high", "n", "unit", "population"]]
+        name = html.escape(self.folder.path.name)
+        return f"<p>{name}</p>{shown.to_html(na_rep='')}"
 
 
 def run_and_measure(

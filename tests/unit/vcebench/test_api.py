@@ -223,3 +223,17 @@ def test_refusals_say_what_to_do(bundle: Bundle, values: dict[str, Any], message
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, vcebench, vcebench.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_results_show_themselves(bundle: Bundle) -> None:
+    found = explain(bundle)
+    assert torch.equal(found.images, IMAGES)
+    frame = found.to_frame()
+    assert len(frame) == 5
+    assert {"flipped", "target", "nfe"} <= set(frame.columns)
+    one = found[3]
+    assert torch.equal(one.counterfactual, found.counterfactuals[3])
+    assert one.facts["target"] == int(found.target[3])
+    assert one.show().width > one.show().height / 2
+    for thing in (found, one):
+        assert thing._repr_png_().startswith(b"\x89PNG")
