@@ -39,6 +39,9 @@ def train(
     batch_size: Annotated[
         int, typer.Option(min=1, help="images in a step", rich_help_panel=_OWN)
     ] = 16,
+    skip_bad: Annotated[
+        bool, typer.Option(help="leave out damaged images, and say so", rich_help_panel=_OWN)
+    ] = False,
     flip: Annotated[
         bool, typer.Option(help="mirrored images count too", rich_help_panel=_OWN)
     ] = True,
@@ -67,7 +70,9 @@ def train(
 
             torch.set_num_threads(threads)
         with user_errors():
-            path = train_prior(images, output or Path("checkpoints/own"), plan, restart)
+            path = train_prior(
+                images, output or Path("checkpoints/own"), plan, restart, skip_bad=skip_bad
+            )
         typer.echo(str(path))
         return
     with user_errors():
@@ -98,9 +103,13 @@ def show(
     prior: Annotated[
         bool, typer.Option("--prior", help="inputs, noised to τ and denoised by the prior")
     ] = False,
+    robust: Annotated[
+        bool,
+        typer.Option("--robust", help="what classifiers take for the other class"),
+    ] = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Draw a contact sheet of a data set, or of what its prior draws.
+    """Draw a contact sheet of a data set, or of what its networks draw.
 
     Examples:
 
@@ -121,6 +130,10 @@ def show(
             from vcebench.showing.samples import prior_sheet
 
             picture = prior_sheet(dataset, split)
+        elif robust:
+            from vcebench.showing.samples import robust_sheet
+
+            picture = robust_sheet(dataset, split)
         else:
             picture = sheet_of(dataset, task, split, data_root)
     path = output or Path(f"{dataset}.png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def evaluate(
     bundle: Bundle,
     limit: int | None = None,
     threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     data_root: Path | None = None,
     judge: str | None = None,
 ) -> Evaluation:
@@ -84,6 +85,7 @@ def evaluate(
         bundle: networks of its task.
         limit: use only the first images, in the order of the data set.
         threads: chunks at a time on a CPU.
+        progress: called with the images looked at and all images.
         data_root: folder of a data set that does not ship with the package, for training labels.
         judge: name of the bundle's classifier, if it is another one than the run explains.
 
@@ -102,7 +104,18 @@ def evaluate(
     if finite:
         planted = _planted(folder.config())
         with scratch_folder() as scratch:
-            found = extract(folder, finite, bundle, scratch, threads, planted)
+            # A judge may be of a file of the user's, where a digest does not tell all.
+            found = extract(
+                folder,
+                finite,
+                bundle,
+                bundle.device,
+                scratch,
+                threads,
+                planted,
+                progress,
+                remember=judge is None,
+            )
             context = Context(folder.config(), finite, found, bundle, data_root, planted)
             values = _measure(context)
         notes += _verdicts(context, judge)

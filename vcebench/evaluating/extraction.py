@@ -7,6 +7,7 @@ on the number of threads.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from torch import Tensor
 from vcebench.data.base import HasCue
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
+from vcebench.evaluating.remembering import Memory
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -68,35 +70,47 @@ def extract(
     folder: RunFolder,
     rows: Sequence[Row],
     bundle: Bundle,
+    device: torch.device,
     scratch: Path,
     threads: int | None = None,
     planted: HasCue | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    remember: bool = True,
 ) -> Extracted:
     """Values and features of some rows of a run.
 
     Args:
         folder, rows: the run, and the rows to look at, all of them finite.
-        bundle: the networks of its task.
+        bundle: the networks of its task, on `device`.
         scratch: folder for the memory-mapped features; the caller removes it.
         threads: chunks at a time on a CPU.
         planted: the images, if their task has a planted cue.
+        progress: called with the images done and all images.
+        remember: what was found before in the same chunk of images is not computed again, see
+            `remembering`; not for networks whose digests do not tell all that they are.
 
     Raises:
         UserError: a stored image cannot be read, or the networks do not take it.
     """
-    device = bundle.device
-    truths = all(folder.has("truths", row) for row in rows)
     before = torch.get_num_threads()
     on_cpu = device.type == "cpu"
     slots = (threads or before) if on_cpu else 1
     starts = range(0, len(rows), CHUNK)
     collector = _Collector(len(rows), scratch)
 
+    cue = None if planted is None else planted.cue
+    memory = Memory(folder, bundle, device, cue)
+
     def work(start: int) -> Found:
-        pair = _read(folder, rows[start : start + CHUNK], device)
-        with _fitting(folder, pair):
-            found = _look(folder, pair, bundle) | _along_causes(pair, planted)
-            return start, found | (_against_truth(folder, pair) if truths else {})
+        chunk = rows[start : start + CHUNK]
+        found = memory.recall(chunk) if remember else None
+        if found is None:
+            pair = _read(folder, chunk, device)
+            with _fitting(folder, pair):
+                found = _look(folder, pair, bundle) | _along_causes(pair, planted)
+            if remember:
+                memory.keep(chunk, found)
+        return start, found
 
     try:
         if on_cpu:
@@ -104,6 +118,7 @@ def extract(
             torch.set_num_threads(1)
         for start, found in _in_threads(work, starts, slots):
             collector.put(start, found)
+            progress(min(start + CHUNK, len(rows)), len(rows))
     finally:
         torch.set_num_threads(before)
         give_back_memory()
@@ -182,6 +197,8 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     for role, network in _embedders(asked).items():
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
+    if all(folder.has("truths", row) for row in pair.rows):
+        found |= _against_truth(folder, pair)
     return {name: _numpy(value) for name, value in found.items()}
 
 
@@ -266,12 +283,14 @@ class _Collector:
         self._n = n
         self._scratch = scratch
         self._arrays: dict[str, Array] = {}
+        self._filled: Counter[str] = Counter()
 
     def put(self, start: int, found: dict[str, Array]) -> None:
         for name, chunk in found.items():
             if name not in self._arrays:
                 self._arrays[name] = self._new(name, chunk)
             self._arrays[name][start : start + len(chunk)] = chunk
+            self._filled[name] += len(chunk)
 
     def _new(self, name: str, chunk: Array) -> Array:
         shape = (self._n, *chunk.shape[1:])
@@ -281,6 +300,9 @@ class _Collector:
         return mapped_array(path, shape)
 
     def result(self) -> Extracted:
+        """What was found in every chunk: what some lack is no measure of the run."""
+        for name in [name for name, count in self._filled.items() if count < self._n]:
+            del self._arrays[name]
         values = {name: array for name, array in self._arrays.items() if ":" not in name}
         roles = {name.partition(":")[0] for name in self._arrays if ":" in name}
         pairs = {r: (self._arrays[f"{r}:x"], self._arrays[f"{r}:x_cf"]) for r in sorted(roles)}

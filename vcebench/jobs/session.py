@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from vcebench.data.base import ImageSet, Task
 from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
-from vcebench.evaluating.summary import save
+from vcebench.evaluating.summary import records, save
 from vcebench.folders import inside
 from vcebench.folders.images import dequantise
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
@@ -43,6 +45,17 @@ class Result:
 
     folder: RunFolder
     evaluation: Evaluation
+
+    def to_frame(self) -> pd.DataFrame:
+        """All metrics, one a row, missing ones with their reason."""
+        return pd.DataFrame(records(self.evaluation)).set_index("id")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        known = self.to_frame().dropna(subset=["value"])
+        shown = known[["value", "low", "high", "n", "unit", "population"]]
+        name = html.escape(self.folder.path.name)
+        return f"<p>{name}</p>{shown.to_html(na_rep='')}"
 
 
 def run_and_measure(
@@ -106,6 +119,7 @@ def measure_again(
     device: str | None = None,
     threads: int | None = None,
     custom: CustomTask | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     data_root: Path | None = None,
     judge: str | None = None,
 ) -> list[Result]:
@@ -117,6 +131,7 @@ def measure_again(
         device: where the networks run (default: where the run was made).
         threads: chunks at a time on a CPU.
         custom: the task, if the run is of somebody's own.
+        progress: called with the images looked at and all images of a run.
         data_root: folder of a data set that does not ship with the package, for training labels.
         judge: a task of the data set, or a file, whose classifier judges in the place of the one
             that the run explains: a second evaluation, kept beside the run's own.
@@ -133,7 +148,9 @@ def measure_again(
     else:
         judged = judged_by(folders[0], judge, custom, device)
         bundle, name = judged.bundle, judged.name
-    results = [Result(f, evaluate(f, bundle, limit, threads, data_root, name)) for f in folders]
+    results = [
+        Result(f, evaluate(f, bundle, limit, threads, progress, data_root, name)) for f in folders
+    ]
     results = [_with_notes(result, notes) for result in results]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:

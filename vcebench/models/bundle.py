@@ -20,6 +20,7 @@ class Bundle:
         classifier: the classifier that is explained.
         prior: the diffusion prior that a method walks on, if it was asked for.
         perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
+        robust: an adversarially trained classifier of the same question, likewise; it guides only.
         representation: features of set distances: (B, 3, H, W) → (B, D).
         oracle: independent network: (B, 3, H, W) → logits (B, K).
         judge: the oracle as a classifier of this very task.
@@ -39,6 +40,7 @@ class Bundle:
     classifier: TargetClassifier
     prior: Prior | None = None
     perceptual: nn.Module | None = None
+    robust: TargetClassifier | None = None
     representation: nn.Module | None = None
     oracle: nn.Module | None = None
     judge: TargetClassifier | None = None

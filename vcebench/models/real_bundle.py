@@ -75,7 +75,8 @@ def load_real_bundle(
     """
     root = weights_root(folder)
     required = needs | {"classifier"}
-    idle = set(RUN_ROLES) - required - {"perceptual"}  # the perceptual network measures σ_L, too
+    # What makes images and is not asked for is left; the perceptual network measures σ_L, too.
+    idle = {*RUN_ROLES, "robust"} - required - {"perceptual"}
     wanted = [
         item
         for item in locate_roles(dataset, root)
@@ -92,11 +93,12 @@ def load_real_bundle(
     prior = None
     if "prior" in networks:
         prior = Prior(networks["prior"], _schedule(dataset, task)).to(device)
-    oracle = networks.get("oracle")
+    oracle, robust = networks.get("oracle"), networks.get("robust")
     return Bundle(
         classifier=_classifier(dataset, task, networks["classifier"]),
         prior=prior,
         perceptual=networks.get("perceptual"),
+        robust=None if robust is None else _classifier(dataset, task, robust),
         representation=networks.get("representation"),
         oracle=oracle,
         judge=None if oracle is None else _attribute_of(oracle, ATTRIBUTES, task),

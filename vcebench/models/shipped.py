@@ -34,12 +34,14 @@ class Files:
     Attributes:
         classifier: of most tasks.
         other: task → its classifier, where that is another file.
+        robust: tasks that the data set's robust classifier decides too.
         identity: None where the data set has no identities.
     """
 
     classifier: str
     oracle: str
     other: Mapping[str, str] = field(default_factory=dict)
+    robust: tuple[str, ...] = ()
     identity: str | None = None
     prior: str = "prior"
     perceptual: str = "perceptual"
@@ -57,17 +59,20 @@ FILES: dict[str, Files] = {
         classifier="classifier",
         oracle="representation",
         other={"3-8-plain": "classifier-plain", "3-8-robust": "robust"},
+        robust=("3-8", "4-9", "1-7", "3-8-plain", "3-8-robust"),
     ),
     "synthfaces": Files(
         classifier="classifier-{task}",
         oracle="oracle",
         other={"smile-robust": "robust"},
+        robust=("smile", "age", "smile-plain", "smile-robust"),
         identity="identity",
     ),
     "synthroads": Files(
         classifier="classifier",
         oracle="oracle",
         other={"forward-slowdown-plain": "classifier-plain"},
+        robust=("forward-slowdown", "forward-slowdown-plain"),
     ),
 }
 
@@ -118,11 +123,12 @@ def load_shipped_bundle(
     prior = None
     if "prior" in networks:
         prior = Prior(networks["prior"], _schedule(cards["prior"])).to(device)
-    oracle = networks.get("oracle")
+    oracle, robust = networks.get("oracle"), networks.get("robust")
     return Bundle(
         classifier=_classifier(networks["classifier"], task, cards["classifier"]),
         prior=prior,
         perceptual=networks.get("perceptual"),
+        robust=None if robust is None else _classifier(robust, task, cards["robust"]),
         representation=_features(networks.get("representation")),
         oracle=oracle,
         judge=None if oracle is None else _classifier(oracle, task, cards["oracle"]),
@@ -146,7 +152,7 @@ def _names(
         "classifier": files.explained(task.name)
         + ("" if classifier == "task" else f"-{classifier}"),
         "perceptual": files.perceptual,
-    }
+    } | ({"robust": "robust"} if task.name in files.robust else {})
     for role in sorted(needs - making.keys()):
         raise NetworkFileError(
             f"no {role} network ships for {dataset} {task.name}; `vcebench list methods` shows "

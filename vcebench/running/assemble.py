@@ -101,6 +101,7 @@ def build_worker(
         perceptual=in_precision(perceptual, precision)
         if perceptual is not None and "perceptual" in needs
         else None,
+        robust=None if bundle.robust is None else guide_of(bundle.robust, precision),
         guidance=guidance,
         class_unit=bundle.class_unit,
         perceptual_unit=bundle.perceptual_unit,

@@ -37,6 +37,7 @@ class Worker:
         prior, perceptual: its networks, as the precision tier runs them; None if not needed.
         classifier: the classifier to explain, in float32: it judges.
         guide: the same classifier as the tier runs it: it guides.
+        robust: a robust classifier as the tier runs it, for methods that need one; it guides only.
         class_unit, perceptual_unit: calibrated factors of the guidance.
         guidance: weights of the joint loss.
         dataset: name that keys the noise.
@@ -58,6 +59,7 @@ class Worker:
     batch_size: int
     class_unit: float = 1.0
     perceptual_unit: float = 1.0
+    robust: TargetClassifier | None = None
     codec: Codec = field(default_factory=Codec)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     keep_files: bool = True
@@ -125,6 +127,7 @@ class Worker:
             class_unit=self.class_unit * weights.class_factor,
             perceptual_unit=self.perceptual_unit,
             use_logits=weights.use_logits,
+            robust=self.robust,
         )
 
     def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:

@@ -115,6 +115,16 @@ def _ace(
     ]
 
 
+def _dvce(dataset: str, source: str, **settings: Setting) -> list[MethodPreset]:
+    return [
+        MethodPreset(method, dataset, source, settings)
+        for method in ("dvce", "dvce-no-cone", "dvce-cone-projection", "dvce-distance-direct")
+    ]
+
+
+_DVCE = "released commands of DVCE"
+_REACH = "the length of true counterfactuals; not tuned further"
+
 METHOD_PRESETS: tuple[MethodPreset, ...] = (
     # The program averages the class loss over a batch of 3, which triples the distance's weight.
     *_ace("celeba", _ACE, 3, respacing=50, distance_l1=0.003),
@@ -133,6 +143,15 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
         dilation=5,
         threshold=0.05,
     ),
+    MethodPreset("dvce", "imagenet", _DVCE, {"tau": 100, "views": 16, "view_size": 224}),
+    MethodPreset("dvce-no-cone", "imagenet", _DVCE, {"tau": 100}),
+    *_dvce("digits", _TRIED, class_scale=0.8, distance_scale=0.5),
+    *_dvce("synthfaces", _TRIED, class_scale=0.3, distance_scale=0.25),
+    *_dvce("synthroads", "as synthfaces'", class_scale=0.3, distance_scale=0.25),
+    MethodPreset("svce", "digits", _TRIED, {"epsilon": 18.0}),
+    MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
+    MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 10.0}),
+    MethodPreset("svce", "synthroads", _REACH, {"epsilon": 20.0}),
 )
 
 

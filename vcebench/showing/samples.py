@@ -1,4 +1,4 @@
-"""What a data set's prior draws without guidance: inputs noised to τ and denoised again."""
+"""What networks draw by themselves: a prior without guidance, a classifier's gradient alone."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vcebench.data.registry import open_dataset
+from vcebench.data.registry import PLAIN, open_dataset
 from vcebench.folders.images import dequantise, quantise
-from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.directions import unit
+from vcebench.methods.core.guidance import Guidance, TargetClassifier
 from vcebench.methods.core.method import given
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.dime import DiMEUnconditional
 from vcebench.models.loading import load_bundle
+from vcebench.models.shipped import ASSETS
 from vcebench.settings.presets import preset
 from vcebench.showing.pictures import example_sheet
+from vcebench.weights.shipped import read_card
 
 SHOWN = 6
+
+ASCENT, STEPS = 10, 20
+"""Length of an ascent in radii of the robust classifier, and its steps."""
 
 
 @torch.no_grad()
@@ -53,3 +59,46 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
     heads = ["input", f"noised to {tau}", *(f"denoised, seed {seed}" for seed in range(seeds))]
     tiles = [(head, quantise(columns[head][row])) for row in range(SHOWN) for head in heads]
     return example_sheet(tiles, columns=2 * len(heads))
+
+
+@torch.no_grad()
+def robust_sheet(dataset: str, split: str | None = None) -> Image.Image:
+    """What the other class looks like to each kind of classifier, by its gradient alone.
+
+    Inputs, and the same moved ten radii of the robust classifier's ball up the probability of the
+    other class: of the robust classifier, of the one that is explained, and of the plain one.
+
+    Args:
+        dataset: an embedded data set.
+        split: the split the inputs are taken from; the protocol's if none is given.
+
+    Raises:
+        UserError, ValueError: the data set is unknown or has no robust classifier.
+    """
+    images = open_dataset(dataset, None, split)
+    name = images.task.name
+    bundle = load_bundle(dataset, name, needs={"robust"}, metrics=False)
+    plain = load_bundle(dataset, f"{name}-{PLAIN}", needs=set(), metrics=False)
+    epsilon = float(read_card(ASSETS / dataset / "robust.safetensors")["epsilon"])
+    assert bundle.robust is not None
+    kinds = {"robust": bundle.robust, "explained": bundle.classifier, "plain": plain.classifier}
+    x = dequantise(torch.stack([images[index].image for index in range(SHOWN)]))
+    target = bundle.classifier.decide(x).target
+    columns = {"input": x} | {
+        kind: ascend(classifier, x, target, ASCENT * epsilon) for kind, classifier in kinds.items()
+    }
+    tiles = [(head, quantise(columns[head][row])) for row in range(SHOWN) for head in columns]
+    return example_sheet(tiles, columns=2 * len(columns))
+
+
+def ascend(classifier: TargetClassifier, x: Tensor, target: Tensor, length: float) -> Tensor:
+    """Images moved up log p(target) in steps of equal length, clipped to [-1, 1].
+
+    length: of all steps together, on [0, 1].
+    """
+    guidance = Guidance(classifier, torch.zeros(len(x)), lambda_perceptual=0).bind(x, target)
+    moved = x
+    for _ in range(STEPS):
+        gradient = guidance.log_prob_gradient(moved, classifier)
+        moved = (moved + 2 * length / STEPS * unit(gradient)).clamp(-1, 1)
+    return moved

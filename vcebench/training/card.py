@@ -9,7 +9,7 @@ from typing import Any
 from vcebench.models.shipped import load_network
 from vcebench.weights.shipped import sha256
 
-SAMPLES = "prior.png"
+SAMPLES, ASCENTS = "prior.png", "robust.png"
 NO_FLOORS: Mapping[str, Mapping[str, float]] = {}
 
 
@@ -20,13 +20,20 @@ def write_model_card(
 
     `floors` are the figures a network has to reach, by stem of its file and name of the figure.
 
-    A picture FOLDER/prior.png, drawn by `vcebench show NAME --prior`, is shown if it is there.
+    Pictures FOLDER/prior.png and FOLDER/robust.png, drawn by `vcebench show NAME --prior` and
+    `--robust`, are shown if they are there.
     """
     sections = [f"# Networks of `{dataset}`", text.strip()]
     if (folder / SAMPLES).exists():
         sections.append(
             "Samples of the prior: inputs, noised to τ, and denoised from there without guidance "
             f"(`vcebench show {dataset} --prior`).\n\n![samples of the prior]({SAMPLES})"
+        )
+    if (folder / ASCENTS).exists():
+        sections.append(
+            "What classifiers take for the other class: inputs, moved ten radii up the probability "
+            "of the other class, of the robust, of the explained, and of the plain classifier "
+            f"(`vcebench show {dataset} --robust`).\n\n![ascents]({ASCENTS})"
         )
     sections += [
         _section(path, floors.get(path.stem, {})) for path in sorted(folder.glob("*.safetensors"))

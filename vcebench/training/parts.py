@@ -15,7 +15,7 @@ from torch import nn
 from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
 from vcebench.training.loop import LoopSettings, Loss, fit
-from vcebench.weights.shipped import read_card, save_network, update_card
+from vcebench.weights.shipped import read_card, save_network, sha256, update_card
 
 
 def _same(network: nn.Module) -> nn.Module:
@@ -46,6 +46,7 @@ class Part:
         finish: last change of the trained network, in place, before it is stored.
         floors: figures of `measure` → what they have to reach at least; stated on the model card.
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
+        inputs: what else decides the weights, where it is not fixed by the name: images, batch.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Part:
     finish: Callable[[nn.Module], None] = _as_trained
     floors: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, Any]:
         """What has to be equal for a stored network to count as this part's."""
@@ -67,6 +69,7 @@ class Part:
             "architecture": self.architecture,
             "config": {k: list(v) if isinstance(v, tuple) else v for k, v in self.config.items()},
             "settings": asdict(self.settings),
+            **({"inputs": self.inputs} if self.inputs else {}),
         }
 
 
@@ -84,7 +87,8 @@ def train_part(
 ) -> Path:
     """Train a part, or go on training it, and write OUTPUT/NAME.safetensors.
 
-    A part whose network file is already there, from the same recipe, is left alone.
+    A part whose network file is already there, from the same recipe, is left alone; one of
+    somebody's own images, from another recipe, is kept under another name.
 
     Args:
         output: folder of the network files; the training state lies in its folder `state`.
@@ -106,8 +110,18 @@ def train_part(
         torch.manual_seed(part.settings.seed)
         network = build_network(part.architecture, part.config)
         trained = part.wrap(network)
-    seconds = fit(part.name, trained, part.loss(), part.settings, checkpoint, progress=progress)
+    seconds = fit(
+        part.name,
+        trained,
+        part.loss(),
+        part.settings,
+        checkpoint,
+        inputs=part.inputs,
+        progress=progress,
+    )
     part.finish(network)
+    if part.inputs and path.exists():
+        _keep_aside(path, part, progress)
     save_network(path, network, part.architecture, part.config, _card(dataset, part, seconds))
     reloaded, _ = load_network(path)
     with torch.no_grad():
@@ -133,6 +147,15 @@ def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
         "torch": torch.__version__,
         "machine": platform.machine(),
     }
+
+
+def _keep_aside(path: Path, part: Part, progress: bool) -> None:
+    """Give a network of another recipe another name: it may have taken days."""
+    before, now = read_card(path).get("recipe") or {}, part.recipe()
+    others = [key for key in now if before.get(key) != now[key]]
+    place = path.with_name(f"{path.stem}-{sha256(path)[:8]}{path.suffix}")
+    path.rename(place)
+    _say(f"{part.name}: that of before differs in {', '.join(others)}, kept as {place}", progress)
 
 
 def _say(line: str, progress: bool) -> None:
