@@ -60,7 +60,7 @@ def merge(
     if not metrics:
         typer.echo(str(folder))
         return
-    print_results(measure_again(folder, None, where, threads, custom, data_root), form)
+    print_results(measure_again(folder, None, where, threads, custom, data_root=data_root), form)
 
 
 def submit(

@@ -99,16 +99,16 @@ def extract(
     collector = _Collector(len(rows), scratch)
 
     cue = None if planted is None else planted.cue
-    memory = Memory(folder, bundle, device, cue)
+    memory = Memory(folder, bundle, device, cue) if remember else None
 
     def work(start: int) -> Found:
         chunk = rows[start : start + CHUNK]
-        found = memory.recall(chunk) if remember else None
+        found = None if memory is None else memory.recall(chunk)
         if found is None:
             pair = _read(folder, chunk, device)
             with _fitting(folder, pair):
                 found = _look(folder, pair, bundle) | _along_causes(pair, planted)
-            if remember:
+            if memory is not None:
                 memory.keep(chunk, found)
         return start, found
 

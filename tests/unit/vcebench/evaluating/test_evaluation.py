@@ -62,7 +62,7 @@ def test_an_oracle_that_also_judges_sees_every_image_once(
     seen: list[int] = []
     oracle.register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
     rows = folder.rows()
-    found = extract(folder, rows, shared, tmp_path, threads=1)
+    found = extract(folder, rows, shared, torch.device("cpu"), tmp_path, threads=1)
     assert sum(seen) == 2 * len(rows)
     after = torch.from_numpy(found.pairs["attributes"][1].copy())
     target = torch.tensor([row.target for row in rows])

@@ -22,10 +22,9 @@ if mode == "engine":
     LocalEngine(SimpleNamespace(device=torch.device("cpu"), batch_size=1)).close()
 if mode == "extraction":
     from pathlib import Path
-    from types import SimpleNamespace
     import torch
     from vcebench.evaluating.extraction import extract
-    extract(None, [], SimpleNamespace(classifier=torch.nn.Linear(1, 1)), Path())
+    extract(None, [], None, torch.device("cpu"), Path(), remember=False)
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 def use():
