@@ -7,12 +7,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from vcebench.cli import main
+from vcebench.folders.rows import to_table
 from vcebench.folders.runfolder import RunFolder
 from vcebench.settings.config import build_config
 
@@ -244,3 +248,79 @@ def test_a_manifest_without_an_entry_is_one_line(entry: str, run: Path, capsys) 
         assert main(COMMANDS[command](run, run.parent / "out")) == 2, command
         error = capsys.readouterr().err
         assert f"cannot be read ({entry}: field required)" in error, command
+
+
+def test_damage_is_listed_in_seconds_named_by_readers_and_repaired(
+    made: Path, tmp_path: Path, capsys
+) -> None:
+    run = Path(shutil.copytree(made, tmp_path / "runs/run"))
+    before = {path.name: path.read_bytes() for path in (run / "counterfactuals").iterdir()}
+    first, second = sorted(before)[:2]
+    (run / "counterfactuals" / first).write_bytes(before[second])
+    (run / "inputs" / second).unlink()
+    capsys.readouterr()
+    assert main(["check", str(run)]) == 1
+    shown = capsys.readouterr()
+    assert f"counterfactuals/{first} is not the file its row was stored with" in shown.out
+    assert f"inputs/{second} is missing" in shown.out
+    assert "2 files are damaged" in shown.err
+    assert main(["check", str(run), "--format", "json"]) == 1
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["file"] for row in listed} == {f"counterfactuals/{first}", f"inputs/{second}"}
+    for command in ("evaluate", "report", "compare"):
+        assert main(COMMANDS[command](run, tmp_path / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert f"vcebench check {run}" in error
+        assert error.count("\n") == 1
+    assert main(COMMANDS["run"](run, tmp_path)) == 0
+    assert "2 images were made again, byte for byte" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (run / "counterfactuals").iterdir()} == before
+    assert main(["check", str(run)]) == 0
+    assert "all" in capsys.readouterr().err
+
+
+def test_an_id_that_is_a_path_is_one_line(run: Path, tmp_path: Path, watch: Watch, capsys) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    shard = run / "shards/00000.parquet"
+    rows = RunFolder(run).rows()
+    table = to_table([replace(rows[0], id="../../secret"), *rows[1:]])
+    pq.write_table(table, shard)
+    for command in ("evaluate", "report", "compare", "figures", "run"):
+        capsys.readouterr()
+        with watch.watching():
+            code = main(COMMANDS[command](run, tmp_path / "out"))
+        assert not [path for path in watch.opened() if "secret" in path]
+        if command == "run":  # the shard is set aside, its images are made again
+            assert code == 0
+            continue
+        assert code == 2, command
+        assert "'../../secret' is no id of an image" in capsys.readouterr().err
+
+
+def test_a_picture_of_another_size_is_one_line(run: Path, tmp_path: Path, capsys) -> None:
+    path = sorted((run / "counterfactuals").iterdir())[1]
+    Image.new("RGB", (40, 24)).save(path)
+    for command in ("evaluate", "report", "compare"):
+        capsys.readouterr()
+        assert main(COMMANDS[command](run, tmp_path / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert f"{path.name} has 40x24 pixels, others of the run 32x32" in error
+        assert error.count("\n") == 1
+
+
+def test_a_report_says_nothing_of_the_machine(run: Path, tmp_path: Path) -> None:
+    def tell(manifest: dict[str, Any]) -> None:
+        manifest["data_root"] = "/home/ada/data of mine"
+        manifest["sittings"][0]["command"] = "vcebench run --config /home/ada/fruit.toml"
+        manifest["skipped"] = {"7": "/home/ada/x.png cannot be decoded (truncated)"}
+
+    rewrite(run, tell)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["notes"] = ["put it into /home/ada/weights/vgg19.pth"]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert main(["report", str(run), "-o", str(tmp_path / "site")]) == 0
+    for page in (tmp_path / "site").rglob("*"):
+        if page.is_file() and page.suffix in (".html", ".js"):
+            text = page.read_text()
+            assert "/home/ada" not in text, page
+            assert str(tmp_path) not in text, page

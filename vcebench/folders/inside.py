@@ -125,6 +125,12 @@ def remove(root: Path, name: str) -> None:
         os.unlink(last, dir_fd=folder)
 
 
+def rename(root: Path, name: str, last: str) -> None:
+    """Give a file inside a run folder another name in the same folder."""
+    with _folder(root, name) as (folder, first):
+        os.rename(first, last, src_dir_fd=folder, dst_dir_fd=folder)
+
+
 def _write(root: Path, name: str, content: bytes, lasting: bool) -> None:
     with _folder(root, name, make=True) as (folder, last):
         temporary = f".{last}.tmp"

@@ -111,7 +111,7 @@ class RunFolder:
     def shards(self) -> list[Path]:
         """Committed shards, in order."""
         names = inside.names(self.path, SHARDS)
-        return [self.path / SHARDS / n for n in names if n[:1].isdigit() and n.endswith(".parquet")]
+        return [self.path / SHARDS / name for name in names if _SHARD.fullmatch(name)]
 
     def rows(self) -> list[Row]:
         """All finished rows in the order of the data set.
@@ -124,19 +124,28 @@ class RunFolder:
         return sorted(rows.values(), key=lambda row: row.index)
 
     def rows_of(self, shard: str) -> list[Row]:
-        """The rows of one shard; see `rows`."""
-        manifest = self.manifest()
+        """The rows of one shard.
+
+        Raises:
+            DamagedFileError: (a UserError) it cannot be read.
+            UserError: it belongs to another run.
+        """
+        name, manifest = f"{SHARDS}/{shard}", self.manifest()
         try:
-            table = read_table(self.path, f"{SHARDS}/{shard}")
-            check_belonging(table.schema.metadata, manifest)
-            return from_table(table)
+            table = read_table(self.path, name)
+            rows = from_table(table)
         except (OSError, ValueError, pa.ArrowException) as error:
             if isinstance(error, UserError):
                 raise
+            reason = f"cannot be read ({one_line(error)})"
+            raise DamagedFileError(self.path, name, reason) from error
+        try:
+            check_belonging(table.schema.metadata, manifest)
+        except ValueError as error:
             raise UserError(
-                f"{self.path / SHARDS / shard} cannot be read ({one_line(error)}); "
-                "restore it, or remove it and run again"
+                f"{self.path / name} cannot be used ({error}); put the right one in its place"
             ) from error
+        return rows
 
     def per_image(self) -> dict[str, dict[str, float]]:
         """Image id → metric id → value, of the last evaluation; empty if there was none.
@@ -269,6 +278,7 @@ class RunFolder:
             )
 
 
+_SHARD = re.compile(r"\d{1,9}\.parquet", re.ASCII)
 _SEED = re.compile(r"seed-(\d{1,18})", re.ASCII)
 
 

@@ -37,6 +37,7 @@ from vcebench.running.ladder import Batch, Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
+from vcebench.running.repair import outcome, take_back, traced_before
 from vcebench.running.tries import Item, Outcome
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -78,7 +79,9 @@ def run(
     wanted = len(config.indices())
     with open_store(output, new_manifest(config, bundle.facts(), data_root)) as store:
         said = _say([*bundle.notes, *notes_of(images)])
-        said += _say(check_inputs(store.folder, store.finished.values(), images))
+        _say(take_back(store))
+        known = [row for row in store.damaged.values() if row.input_sha256 is not None]
+        said += _say(check_inputs(store.folder, [*store.finished.values(), *known], images))
         if len(store.finished) >= wanted:
             if store.manifest.get("status") != "finished":
                 store.update(status="finished")
@@ -92,7 +95,7 @@ def run(
                 engine = launch(config, worker, shown.step)
                 try:
                     done = {row.index for row in store.finished.values()}
-                    items = pending(config, images, done, skipped)
+                    items = pending(config, images, done, skipped, traced_before(store))
                     outside = isinstance(worker.method, Outside)
                     for batch in _batches(config, worker, items, engine):
                         results = [_finished(final, images, outside) for final in batch.finals]
@@ -101,7 +104,7 @@ def run(
                 finally:
                     engine.close()
                     _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
-        _say([note for note in notes_of(images) if note not in said])
+        _say([note for note in notes_of(images) if note not in said] + outcome(store))
         notes = [*bundle.notes, *notes_of(images)]
         store.update(status="finished", skipped=skipped, data_notes=notes)
         return store.folder
@@ -139,12 +142,14 @@ def pending(
     images: ImageSet,
     finished: Container[int],
     skipped: dict[str, str] | None = None,
+    traced: Container[int] = (),
 ) -> Iterator[Item]:
     """The images of a run that have no row yet, opened one by one.
 
     Args:
         finished: positions of those that have one.
         skipped: gets the files that cannot be used, with the reason, if the run skips them.
+        traced: positions of images whose steps are kept, beside the first ones.
     """
     asked = None
     if config.custom is not None:
@@ -170,7 +175,7 @@ def pending(
             example.image,
             example.label,
             target=target,
-            traced=index < config.trace,
+            traced=index < config.trace or index in traced,
         )
 
 
