@@ -1,12 +1,13 @@
-"""A prior of somebody's own images: `vcebench train prior --data FOLDER`."""
+"""Networks of somebody's own images: `vcebench train prior|bridge --data FOLDER`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vcebench.data.files import Geometry
 from vcebench.data.folder import folder_set
@@ -15,6 +16,7 @@ from vcebench.data.listing import list_all
 from vcebench.errors import UserError
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
+from vcebench.training.bridge import BRIDGE, bridge_loss
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, train_part
@@ -23,8 +25,8 @@ CHAIN, RESPACING = 500, 200
 
 
 @dataclass(frozen=True)
-class PriorPlan:
-    """How large the prior is and how long it is trained.
+class OwnPlan:
+    """How large a network of one's own images is and how long it is trained.
 
     Attributes:
         size: height and width of the images, multiples of 8.
@@ -43,14 +45,20 @@ class PriorPlan:
     seed: int = 0
 
 
-def train_prior(
-    folder: Path, output: Path, plan: PriorPlan, restart: bool = False, progress: bool = True
+def train_own(
+    role: str,
+    folder: Path,
+    output: Path,
+    plan: OwnPlan,
+    restart: bool = False,
+    progress: bool = True,
 ) -> Path:
-    """Train a prior on all images of a folder, or go on training it; returns the network file.
+    """Train a network on all images of a folder, or go on training it; returns the network file.
 
     Args:
+        role: "prior" or "bridge"; a bridge begins from OUTPUT/prior.safetensors if that is there.
         folder: images, in class sub-folders or not; they are cropped to the plan's size.
-        output: folder of prior.safetensors; the training state lies in its folder `state`.
+        output: folder of ROLE.safetensors; the training state lies in its folder `state`.
         restart: begin anew.
         progress: report on stderr.
 
@@ -62,40 +70,71 @@ def train_prior(
     if plan.width < 32 or plan.width % 32:
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
     images = folder_set("own", task_of(()), folder, list_all(folder), Geometry(height, width))
-    return train_part("own", _part(images, plan), output, restart=restart, progress=progress)
+    part = _prior(images, plan) if role == "prior" else _bridge(images, plan, output)
+    return train_part("own", part, output, restart=restart, progress=progress)
 
 
-def _part(images: ListedSet, plan: PriorPlan) -> Part:
+def _prior(images: ListedSet, plan: OwnPlan) -> Part:
+    def open_data() -> Loss:
+        diffusion = DiffusionLoss(CHAIN)
+        return lambda network, generator: diffusion(
+            network, _batch(images, plan, generator), generator
+        )
+
     return Part(
         name="prior",
         title="prior of one's own images",
-        summary=f"Trained on {len(images)} images of {plan.size[0]}x{plan.size[1]} pixels.",
+        summary=_summary(images, plan),
         architecture="unet",
-        config={
-            "model_channels": plan.width,
-            "channel_mult": (1, 2, 3, 4),
-            "num_res_blocks": 1,
-            "attention_factors": (8,),
-            "num_heads": 4,
-            "resblock_updown": True,
-        },
-        settings=LoopSettings(
-            steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
-        ),
-        loss=lambda: _loss(images, plan),
+        config=_config(plan),
+        settings=_settings(plan),
+        loss=open_data,
         facts={"schedule": {"name": "linear", "steps": CHAIN, "respacing": RESPACING}},
     )
 
 
-def _loss(images: ListedSet, plan: PriorPlan) -> Loss:
-    diffusion = DiffusionLoss(CHAIN)
+def _bridge(images: ListedSet, plan: OwnPlan, output: Path) -> Part:
+    prior = output / "prior.safetensors"
+    return Part(
+        name="bridge",
+        title="inpainting bridge of one's own images",
+        summary=_summary(images, plan),
+        architecture="unet",
+        config=_config(plan) | {"out_channels": 3},
+        settings=_settings(plan),
+        loss=lambda: bridge_loss(
+            lambda generator: _batch(images, plan, generator), plan.size, plan.seed, bf16=False
+        ),
+        begin=prior if prior.exists() else None,
+        facts={"bridge": BRIDGE},
+    )
 
-    def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(images), (plan.batch,), generator=generator).tolist()
-        x = dequantise(torch.stack([images[index].image for index in chosen]))
-        if plan.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-            x = torch.where(mirrored, x.flip(3), x)
-        return diffusion(network, x, generator)
 
-    return loss
+def _summary(images: ListedSet, plan: OwnPlan) -> str:
+    return f"Trained on {len(images)} images of {plan.size[0]}x{plan.size[1]} pixels."
+
+
+def _config(plan: OwnPlan) -> dict[str, Any]:
+    return {
+        "model_channels": plan.width,
+        "channel_mult": (1, 2, 3, 4),
+        "num_res_blocks": 1,
+        "attention_factors": (8,),
+        "num_heads": 4,
+        "resblock_updown": True,
+    }
+
+
+def _settings(plan: OwnPlan) -> LoopSettings:
+    return LoopSettings(
+        steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
+    )
+
+
+def _batch(images: ListedSet, plan: OwnPlan, generator: torch.Generator) -> Tensor:
+    chosen = torch.randint(len(images), (plan.batch,), generator=generator).tolist()
+    x = dequantise(torch.stack([images[index].image for index in chosen]))
+    if plan.flip:
+        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+        x = torch.where(mirrored, x.flip(3), x)
+    return x
