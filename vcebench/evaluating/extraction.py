@@ -23,7 +23,7 @@ from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import mapped_array
-from vcebench.metrics import causal, cout, cues, distances
+from vcebench.metrics import causal, cout, cues, distances, regions
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import remembered
 from vcebench.models.memory import give_back_memory, keep_freed_memory
@@ -146,11 +146,15 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     for role, network in _embedders(asked).items():
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
+    true = None
     if all(folder.has("truths", row) for row in pair.rows):
         exact = pair.originals
         if all(folder.has("originals", row) for row in pair.rows):
             exact = folder.images("originals", pair.rows)
-        found |= _against_truth(pair, exact, folder.images("truths", pair.rows))
+        truths = folder.images("truths", pair.rows)
+        found |= _against_truth(pair, exact, truths)
+        true = causal.true_region(exact, truths)
+    found |= _within_regions(folder, pair, true)
     return {name: _numpy(value) for name, value in found.items()}
 
 
@@ -202,6 +206,22 @@ def _against_truth(pair: _Pair, exact: Tensor, truths: Tensor) -> dict[str, Arra
         "gt_l1": causal.gt_l1(pair.counterfactuals, truths),
         "off_target": causal.off_target(*edit, region),
     }
+
+
+def _within_regions(folder: RunFolder, pair: _Pair, true: Array | None) -> dict[str, Array]:
+    """What there is to say of the regions the images were explained in; nothing without any."""
+    stored = [folder.region(row) for row in pair.rows]
+    known = [region for region in stored if region is not None]
+    if len(known) < len(stored):
+        return {}
+    region = torch.stack(known)
+    found = {
+        "outside_change": regions.outside_change(pair.originals, pair.counterfactuals, region),
+        "region_area": regions.region_area(region),
+    }
+    if true is not None:
+        found["region_iou"] = regions.region_iou(region, true)
+    return found
 
 
 def _along_causes(pair: _Pair, planted: HasCue | None) -> dict[str, Array]:

@@ -37,6 +37,7 @@ from vcebench.running.ladder import Batch, Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
+from vcebench.running.regions import finder_of
 from vcebench.running.tries import Item, Outcome
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -147,6 +148,7 @@ def pending(
         skipped: gets the files that cannot be used, with the reason, if the run skips them.
     """
     asked = None
+    find = finder_of(config, images)
     if config.custom is not None:
         asked = stored_custom(config.custom).target_class(images.task.labels)
     for index in config.indices():
@@ -171,6 +173,7 @@ def pending(
             example.label,
             target=target,
             traced=index < config.trace,
+            region=None if find is None else find(index, example.id),
         )
 
 
