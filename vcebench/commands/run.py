@@ -24,6 +24,7 @@ from vcebench.commands.options import (
     Tier,
     Workers,
     assignments,
+    counting,
     launcher,
     numbers,
     say,
@@ -249,9 +250,16 @@ def evaluate(
     device: Annotated[Device | None, typer.Option(help="where the networks run")] = None,
     threads: Threads = None,
     config: OwnConfig = None,
+    drop: Annotated[
+        bool,
+        typer.Option("--forget", help="drop what earlier evaluations found, and compute it anew"),
+    ] = False,
     form: Format = Form.github,
 ) -> None:
-    """Compute all metrics of a run anew, from what its folder holds.
+    """Compute all metrics of a run, from what its folder holds.
+
+    Values and features of images are kept in the folder's `evaluated/`: an evaluation that was
+    stopped continues, and the next one of the same images and networks reads them.
 
     Examples:
 
@@ -259,13 +267,19 @@ def evaluate(
 
       vcebench evaluate RUN --limit 32 --format csv
     """
-    from vcebench.jobs.session import measure_again
+    from vcebench.evaluating.remembering import forget
+    from vcebench.jobs.session import measure_again, run_folders
     from vcebench.settings.custom import read_custom
     from vcebench.settings.request import resolve_device
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
-    print_results(measure_again(folder, limit, where, threads, custom), form)
+    if drop:
+        for one in run_folders(folder):
+            say(f"{one.path}: {forget(one)} blocks of earlier evaluations dropped")
+    with counting("images") as progress:
+        results = measure_again(folder, limit, where, threads, custom, progress)
+    print_results(results, form)
 
 
 def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:

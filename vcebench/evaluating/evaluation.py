@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def evaluate(
     bundle: Bundle,
     limit: int | None = None,
     threads: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """All metrics of a run, from its stored images and rows.
 
@@ -74,6 +75,7 @@ def evaluate(
         bundle: networks of its task.
         limit: use only the first images, in the order of the data set.
         threads: chunks at a time on a CPU.
+        progress: called with the images looked at and all images.
 
     Raises:
         UserError: nothing is stored, or a stored image cannot be read.
@@ -89,7 +91,7 @@ def evaluate(
     per_image: dict[str, dict[str, float]] = {}
     if finite:
         with scratch_folder() as scratch:
-            values, context = _measure(folder, finite, bundle, scratch, threads)
+            values, context = _measure(folder, finite, bundle, scratch, threads, progress)
         notes, per_image = context.notes, context.columns
     notes += _smaller_batches(rows, folder.config().batch_size)
     notes += [str(note) for note in manifest.get("data_notes", [])] + _wrong_order(stored)
@@ -114,13 +116,18 @@ def evaluate(
 
 
 def _measure(
-    folder: RunFolder, rows: list[Row], bundle: Bundle, scratch: Path, threads: int | None
+    folder: RunFolder,
+    rows: list[Row],
+    bundle: Bundle,
+    scratch: Path,
+    threads: int | None,
+    progress: Callable[[int, int], None],
 ) -> tuple[dict[str, MetricValue], Context]:
     """The metrics that look at images, and what they were computed from."""
     config = folder.config()
     device = bundle.device
     planted = _planted(config)
-    found = extract(folder, rows, bundle, device, scratch, threads, planted)
+    found = extract(folder, rows, bundle, device, scratch, threads, planted, progress)
     flipped, correct = found.values["margin"] > 0, found.values["correct"]
     root = folder.manifest().get("data_root")
     context = Context(

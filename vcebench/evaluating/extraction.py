@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vcebench.data.base import HasCue
+from vcebench.evaluating.remembering import Memory
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -69,6 +70,7 @@ def extract(
     scratch: Path,
     threads: int | None = None,
     planted: HasCue | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Extracted:
     """Values and features of some rows of a run.
 
@@ -78,6 +80,9 @@ def extract(
         scratch: folder for the memory-mapped features; the caller removes it.
         threads: chunks at a time on a CPU.
         planted: the images, if their task has a planted cue.
+        progress: called with the images done and all images.
+
+    What was found before in the same chunk of images is not computed again; see `remembering`.
     """
     before = torch.get_num_threads()
     on_cpu = device.type == "cpu"
@@ -85,9 +90,17 @@ def extract(
     starts = range(0, len(rows), CHUNK)
     collector = _Collector(len(rows), scratch)
 
+    cue = None if planted is None else planted.cue
+    memory = Memory(folder, bundle, device, cue)
+
     def work(start: int) -> Found:
-        pair = _read(folder, rows[start : start + CHUNK], device)
-        return start, _look(folder, pair, bundle) | _along_causes(pair, planted)
+        chunk = rows[start : start + CHUNK]
+        found = memory.recall(chunk)
+        if found is None:
+            pair = _read(folder, chunk, device)
+            found = _look(folder, pair, bundle) | _along_causes(pair, planted)
+            memory.keep(chunk, found)
+        return start, found
 
     try:
         if on_cpu:
@@ -95,6 +108,7 @@ def extract(
             torch.set_num_threads(1)
         for start, found in _in_threads(work, starts, slots):
             collector.put(start, found)
+            progress(min(start + CHUNK, len(rows)), len(rows))
     finally:
         torch.set_num_threads(before)
         give_back_memory()

@@ -3,7 +3,7 @@
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · regions/ID.png ·
 truths/ID.png · originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
-per-image.parquet
+per-image.parquet · evaluated/KEY.safetensors (what evaluations found in a chunk of images)
 
 Readers take it for a stranger's: files are reached through `inside` alone, a manifest has to fit
 its own hash, rows their manifest, pictures the digests in their rows.

@@ -106,6 +106,7 @@ def measure_again(
     device: str | None = None,
     threads: int | None = None,
     custom: CustomTask | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Result]:
     """The metrics of a stored run, or of the seeds of one; files are renewed unless limited.
 
@@ -115,6 +116,7 @@ def measure_again(
         device: where the networks run (default: where the run was made).
         threads: chunks at a time on a CPU.
         custom: the task, if the run is of somebody's own.
+        progress: called with the images looked at and all images of a run.
     """
     folders = run_folders(path)
     config = folders[0].config()
@@ -124,7 +126,7 @@ def measure_again(
     for folder in folders[1:]:
         check_classifier(folder, bundle)
     notes = _compared(folders, config, custom)
-    results = [Result(f, evaluate(f, bundle, limit, threads)) for f in folders]
+    results = [Result(f, evaluate(f, bundle, limit, threads, progress)) for f in folders]
     results = [_with_notes(result, notes) for result in results]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:

@@ -1,0 +1,116 @@
+"""What an evaluation found in a chunk of images, kept in the run folder for the next one.
+
+A block is a file `evaluated/KEY.safetensors` with the values and float32 features of one chunk. Its
+key is a digest of everything they follow from: the images and rows of the chunk, the networks, the
+versions of the code. So nothing ever has to be found out of date; another question has another key.
+Blocks are written as chunks end: an evaluation that was killed continues with the next chunk.
+
+Runs without digests in their rows and runs of somebody's own task (whose networks are code that has
+no digest) are evaluated anew every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+import torch
+
+from vcebench.folders import inside
+from vcebench.folders.rows import Row
+from vcebench.folders.runfolder import RunFolder
+from vcebench.metrics.arrays import as_array
+from vcebench.models.bundle import Bundle
+from vcebench.version import __version__
+
+FOLDER = "evaluated"
+FORMAT = 1
+"""To be raised with every change of what is extracted, or of how."""
+SEEN = ("inputs", "counterfactuals", "truths", "originals")
+"""Files of an image that values follow from."""
+
+Array = npt.NDArray[Any]
+
+
+class Memory:
+    """Blocks of one run, for one set of networks.
+
+    Args:
+        folder: the run.
+        bundle: the networks, on `device`.
+        cue: the planted attribute whose progress is measured too; None without one.
+    """
+
+    def __init__(
+        self, folder: RunFolder, bundle: Bundle, device: torch.device, cue: str | None = None
+    ) -> None:
+        self._folder = folder
+        config = folder.config()
+        self._able = config.custom is None
+        self._about = {
+            "format": FORMAT,
+            "versions": [__version__, torch.__version__],
+            "device": device.type,
+            "run": [config.dataset, config.task, config.split, config.image_format],
+            "cue": cue,
+            "networks": dict(sorted(bundle.hashes.items())),
+        }
+
+    def recall(self, rows: Sequence[Row]) -> dict[str, Array] | None:
+        """What was found in these rows; None if nobody has looked, or the block is damaged.
+
+        Raises DamagedFileError if the images are not those any more that their rows tell of.
+        """
+        key = self._key(rows)
+        if key is None:
+            return None
+        try:
+            content = inside.read(self._folder.path, f"{FOLDER}/{key}.safetensors")
+            found = safetensors.numpy.load(content)
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+            return None
+        if not all(len(array) == len(rows) for array in found.values() if array.ndim):
+            return None
+        for row in rows:
+            for kind in SEEN:
+                if self._folder.has(kind, row):
+                    self._folder.content(kind, row)
+        return found
+
+    def keep(self, rows: Sequence[Row], found: Mapping[str, Array]) -> None:
+        """Remember what was found in these rows; not where the folder cannot be written."""
+        key = self._key(rows)
+        if key is None:
+            return
+        arrays = {name: np.ascontiguousarray(as_array(array)) for name, array in found.items()}
+        with suppress(OSError):
+            content = safetensors.numpy.save(arrays)
+            inside.write(self._folder.path, f"{FOLDER}/{key}.safetensors", content)
+
+    def _key(self, rows: Sequence[Row]) -> str | None:
+        if not self._able or any(r.input_sha256 is None or r.files_sha256 is None for r in rows):
+            return None
+        told = [
+            [
+                [r.id, r.index, r.label, r.source, r.target, r.input_sha256],
+                {kind: (r.files_sha256 or {}).get(kind) for kind in SEEN},
+            ]
+            for r in rows
+        ]
+        text = json.dumps([self._about, told], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def forget(folder: RunFolder) -> int:
+    """Remove all blocks of a run; returns their number."""
+    names = [n for n in inside.names(folder.path, FOLDER) if n.endswith(".safetensors")]
+    for name in names:
+        inside.remove(folder.path, f"{FOLDER}/{name}")
+    return len(names)
