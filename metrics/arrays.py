@@ -19,7 +19,10 @@ def as_array(values: ArrayInput) -> npt.NDArray[Any]:
     """NumPy view of `values`, without a copy for NumPy arrays, memory maps and CPU tensors."""
     if hasattr(values, "detach"):  # a torch tensor, recognised without importing torch
         values = values.detach().cpu()
-    return np.asarray(values)
+        if str(values.dtype) == "torch.bfloat16":  # NumPy has no such type
+            values = values.float()
+    array = np.asarray(values)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def as_floats(values: ArrayInput, name: str, ndim: int) -> Floats:
@@ -38,6 +41,27 @@ def as_booleans(values: ArrayInput, name: str) -> Booleans:
     if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
         raise ValueError(f"{name} must hold booleans")
     return array.astype(np.bool_)
+
+
+def as_rows(rows: ArrayInput, count: int, name: str = "rows") -> Integers:
+    """Indices (k,) of some of `count` rows, from indices or from a mask (count,).
+
+    Raises ValueError for a mask of another length, numbers that are not whole, and indices beyond
+    0 … count-1.
+    """
+    array = as_array(rows)
+    check_ndim(array, name, 1)
+    if array.dtype == np.bool_:
+        if len(array) != count:
+            raise ValueError(f"{name} is a mask of {len(array)} for {count} rows")
+        return np.flatnonzero(array)
+    if len(array) == 0:
+        return np.zeros(0, dtype=np.int64)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} must be indices or a mask, not {array.dtype}")
+    if array.min() < 0 or array.max() >= count:
+        raise ValueError(f"{name} reach from {array.min()} to {array.max()}; there are {count}")
+    return array.astype(np.int64)
 
 
 def check_ndim(array: npt.NDArray[Any], name: str, ndim: int) -> None:

@@ -20,6 +20,7 @@ from vcebench.metrics.arrays import (
     NotComputableError,
     as_array,
     as_floats,
+    as_rows,
     check_ndim,
     check_same_shape,
 )
@@ -87,7 +88,7 @@ def moments(features: ArrayInput, rows: Integers | None = None, chunk: int = CHU
 
     Args:
         features: (n, d), any floating type.
-        rows: indices of the rows to use; all if None.
+        rows: indices of the rows to use, or a mask (n,); all if None.
         chunk: rows converted to float64 at a time.
 
     >>> moments([[0.0, 1.0], [2.0, 3.0]]).mean.tolist()
@@ -95,6 +96,7 @@ def moments(features: ArrayInput, rows: Integers | None = None, chunk: int = CHU
     """
     array = as_array(features)
     check_ndim(array, "features", 2)
+    rows = None if rows is None else as_rows(rows, len(array))
     result = Moments.empty(array.shape[1])
     for start in range(0, len(array) if rows is None else len(rows), chunk):
         part = slice(start, start + chunk)
@@ -146,6 +148,7 @@ def gaussian(features: ArrayInput, rows: Integers | None = None, name: str = "im
     """
     array = as_array(features)
     check_ndim(array, "features", 2)
+    rows = None if rows is None else as_rows(rows, len(array))
     n = len(array) if rows is None else len(rows)
     if n < 2:
         raise NotComputableError(f"fewer than 2 {name} (n = {n})")
@@ -181,7 +184,7 @@ def fid(
     Args:
         originals: features (n, d), any floating type, memory maps welcome.
         counterfactuals: features (m, d) from the same network.
-        counterfactual_rows: indices of the counterfactuals to count; all if None.
+        counterfactual_rows: indices of the counterfactuals to count, or a mask (m,); all if None.
 
     Warns:
         FewImagesWarning: fewer images than features in one of the sets.

@@ -25,6 +25,7 @@ from vcebench.metrics.arrays import (
     NotComputableError,
     as_array,
     as_floats,
+    as_rows,
     check_ndim,
 )
 
@@ -50,7 +51,7 @@ def kid(
     Args:
         originals: features (n, d), any floating type, memory maps welcome.
         counterfactuals: features (m, d) from the same network.
-        counterfactual_rows: indices of the counterfactuals to count; all if None.
+        counterfactual_rows: indices of the counterfactuals to count, or a mask (m,); all if None.
         chunk: side of the tiles in which the kernel matrix is summed.
 
     Raises:
@@ -116,7 +117,7 @@ def _checked(
     check_ndim(y, "features", 2)
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"features differ in dimension: {x.shape[1]} and {y.shape[1]}")
-    chosen = np.arange(len(y)) if rows is None else rows
+    chosen = np.arange(len(y)) if rows is None else as_rows(rows, len(y), "counterfactual_rows")
     for name, count in (("originals", len(x)), ("counterfactuals", len(chosen))):
         if count < 2:
             raise NotComputableError(f"fewer than 2 {name} (n = {count})")

@@ -222,6 +222,7 @@ def fixture_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFo
                 memory_of="",
                 notes=(note,),
                 per_image=_per_image(folder, rows),
+                networks=folder.manifest()["networks"],
             )
             save(folder, evaluation)
         return folder

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from vcebench.api import Explanations as Explanations
     from vcebench.api import explain as explain
     from vcebench.errors import UserError as UserError
+    from vcebench.jobs.benchmark import Benchmark as Benchmark
 
 _LAZY = {
     "explain": "vcebench.api",
     "Explanations": "vcebench.api",
+    "Benchmark": "vcebench.jobs.benchmark",
     "UserError": "vcebench.errors",
 }
 

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
+import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from vcebench.errors import UserError, one_line, user_errors
+from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
 from vcebench.models.bundle import Bundle
-from vcebench.models.classifier import BinaryClassifier, MulticlassClassifier, TargetClassifier
+from vcebench.models.classifier import TargetClassifier
 from vcebench.models.diffusers_prior import DiffusersPrior
+from vcebench.models.interpret import interpret
 from vcebench.models.networks import common_device, evaluation_mode
+from vcebench.running.already import unsettled
 from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import precision_flags
+from vcebench.running.probe import probe
 from vcebench.running.tries import Item
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
+from vcebench.settings.parts import Meaning
+from vcebench.showing.grids import grid
+from vcebench.showing.pictures import png_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +51,11 @@ class Explanations:
             through it.
         finite: bool (N,); where it is False the method returned NaN or infinity, and the
             counterfactual is grey there.
-        mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none.
+        already_target: bool (N,); where it is True a class was asked for that the image is
+            predicted as: it is returned unchanged, has no tries, and `flipped` is False.
+        mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none, or no image
+            had a try.
+        images: uint8 (N, 3, H, W), what was explained.
     """
 
     counterfactuals: Tensor
@@ -56,11 +70,68 @@ class Explanations:
     nfe: Tensor
     backward: Tensor
     finite: Tensor
+    already_target: Tensor
     mask_z: Tensor | None
     mask_x: Tensor | None
 
+    images: Tensor | None = None
+
     def __len__(self) -> int:
         return len(self.counterfactuals)
+
+    def __getitem__(self, index: int) -> Explained:
+        """One image: its facts by name, its pictures, and a picture of them in a notebook."""
+        found = {str(k): v for k, v in self.to_frame().iloc[index].to_dict().items()}
+        before = None if self.images is None else self.images[index]
+        return Explained(before, self.counterfactuals[index], found)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an image with everything but pictures and masks."""
+        names = ["flipped", "prediction", "source", "target", "target_probability_input"]
+        names += ["target_probability", "lambda_class", "tries", "nfe", "finite"]
+        return pd.DataFrame({name: getattr(self, name).tolist() for name in names})
+
+    def show(self, count: int = 8) -> Image.Image:
+        """Input and counterfactual of the first images, as one picture."""
+        shown = range(min(count, len(self)))
+        columns: dict[str, list[Tensor | None]] = {}
+        if self.images is not None:
+            columns["input"] = [self.images[i] for i in shown]
+        columns["counterfactual"] = [self.counterfactuals[i] for i in shown]
+        return grid(columns, [_said(self[i].facts) for i in shown])
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.show())
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One image of `Explanations`.
+
+    Attributes:
+        image, counterfactual: uint8 with shape (3, H, W).
+        facts: source, target, flipped, probabilities and costs by name.
+    """
+
+    image: Tensor | None
+    counterfactual: Tensor
+    facts: dict[str, Any]
+
+    def show(self) -> Image.Image:
+        """Both images side by side, as one picture."""
+        columns = {"counterfactual": [self.counterfactual]}
+        if self.image is not None:
+            columns = {"input": [self.image], **columns}
+        return grid(columns, [_said(self.facts)])
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.show())
+
+
+def _said(facts: Mapping[str, Any]) -> str:
+    verdict = "" if facts["flipped"] else ", not flipped"
+    before, after = facts["target_probability_input"], facts["target_probability"]
+    return f"{facts['source']} → {facts['target']}   {before:.2f} → {after:.2f}{verdict}"
 
 
 def explain(
@@ -83,6 +154,8 @@ def explain(
     precision: Precision = "exact",
     threads: int | None = None,
     ids: Sequence[str] | None = None,
+    value_range: tuple[float, float] | None = None,
+    outputs: Meaning | None = None,
     **settings: Setting,
 ) -> Explanations:
     """Counterfactuals of images for any classifier, with any of the registered methods.
@@ -97,7 +170,8 @@ def explain(
             them used) or with its schedule. Methods that walk on no prior do without.
         method: id of a method, see `vcebench list methods`.
         target: class wanted, one for all images or one for each; without it the other class of a
-            two-class classifier, or the runner-up of K.
+            two-class classifier, or the runner-up of K. Images that are predicted as it already
+            stay as they are.
         perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
             it say lambda_perceptual=0.
         robust: an adversarially trained classifier of the same classes, for methods that need one.
@@ -112,14 +186,22 @@ def explain(
         threads: CPU threads; results do not depend on it.
         ids: names that key the noise (default: the position), so that an image keeps its result
             when it moves.
+        value_range: what is black and what is white in float images, if it is not -1 and 1.
+        outputs: "logits" or "probabilities", what the classifier returns; needed only where its
+            outputs never leave [0, 1].
         settings: of the method, e.g. guidance_scale=8.0, top_k=0.05, tau=60.
 
     Raises:
         UserError: (a ValueError) one line that says which argument to change, and how.
     """
-    levels = _levels(images)
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; use a whole number from 1 on")
+    levels = _levels(images, value_range)
+    _whole(batch_size=(batch_size, 1), threads=(threads, 1), seed=(seed, 0))
+    for name, value, known in (
+        ("precision", precision, get_args(Precision)),
+        ("outputs", outputs, (None, *get_args(Meaning))),
+    ):
+        if value not in known:
+            raise UserError(f"{name} is {value!r}; use {', '.join(map(repr, known))}")
     with user_errors():
         explainer = method_by_name(method, **settings)
     if perceptual is None and "perceptual" not in explainer.needs:
@@ -137,13 +219,13 @@ def explain(
         check_finite(module, role)
     device = common_device(roles)
     with evaluation_mode(roles.values()), precision_flags(precision):
-        explained = _classifier(classifier, levels[0], device)
+        explained = _classifier(classifier, levels, device, outputs)
         targets = _targets(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
             prior=network,
             perceptual=perceptual,
-            robust=None if robust is None else _classifier(robust, levels[0], device),
+            robust=None if robust is None else _classifier(robust, levels, device, None),
             class_unit=class_unit,
             perceptual_unit=perceptual_unit,
         )
@@ -160,21 +242,29 @@ def explain(
             device=device,
             keep_files=False,
         )
+        probe(worker, list(levels[:batch_size]))
         engine = LocalEngine(worker, threads)
         try:
             rungs = explainer.rungs(guidance.lambda_class)
-            ladder = Ladder(_items(levels, ids, targets), rungs, batch_size)
-            finals = [final for batch in drive(ladder, engine) for final in batch.finals]
+            finals: list[Final] = []
+            items = unsettled(_items(levels, ids, targets), worker, finals.append)
+            for batch in drive(Ladder(items, rungs, batch_size), engine):
+                finals += batch.finals
         finally:
             engine.close()
     return _collect(sorted(finals, key=lambda final: final.attempt.item.index))
 
 
-def _levels(images: Tensor) -> Tensor:
+def _levels(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
     """The images as uint8; refuses other shapes and ranges."""
+    if not isinstance(images, Tensor):
+        raise UserError(f"images are a {type(images).__name__}; give a torch tensor")
     shape = tuple(images.shape)
     if images.ndim != 4 or shape[1] != 3 or len(images) == 0:
         raise UserError(f"images have shape {shape}; give (N, 3, H, W) with N of at least 1")
+    below, above = value_range or (-1.0, 1.0)
+    if not below < above:
+        raise UserError(f"value_range is {value_range}; give (black, white), such as (0, 1)")
     if images.dtype == torch.uint8:
         return images.cpu()
     if not images.is_floating_point():
@@ -182,11 +272,27 @@ def _levels(images: Tensor) -> Tensor:
     if not bool(images.isfinite().all()):
         raise UserError("images hold NaN or infinity; give float in [-1, 1]")
     low, high = float(images.min()), float(images.max())
-    if low < -1 or high > 1:
+    if low < below or high > above:
         raise UserError(
-            f"float images reach from {low:g} to {high:g}; give float in [-1, 1], or uint8"
+            f"float images reach from {low:g} to {high:g}; give float in [-1, 1], uint8, or say "
+            "value_range=(black, white)"
         )
+    if value_range is None and low >= 0:
+        warnings.warn(
+            "no value of the images is below 0: they are read as [-1, 1], where 0 is grey; say "
+            "value_range=(0, 1) if 0 is black, or value_range=(-1, 1) if this is right",
+            stacklevel=3,
+        )
+    if (below, above) != (-1.0, 1.0):
+        images = (images.float() - below) * (2 / (above - below)) - 1
     return quantise(images).cpu()
+
+
+def _whole(**values: tuple[int | None, int]) -> None:
+    """Refuse what is no whole number, or below a bound: name=(value, bound)."""
+    for name, (value, bound) in values.items():
+        if value is not None and (type(value) is not int or value < bound):
+            raise UserError(f"{name} is {value!r}; use a whole number from {bound} on")
 
 
 def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
@@ -209,27 +315,16 @@ def _is_diffusers(network: nn.Module) -> bool:
     return any(kind.__name__ == "UNet2DModel" for kind in type(network).__mro__)
 
 
-@torch.no_grad()
-def _classifier(network: nn.Module, image: Tensor, device: torch.device) -> TargetClassifier:
-    """The classifier behind the interface of the methods, by what it says of one image."""
+def _classifier(
+    network: nn.Module, levels: Tensor, device: torch.device, outputs: Meaning | None
+) -> TargetClassifier:
+    """The classifier behind the interface of the methods, by what it says of images."""
     if isinstance(network, TargetClassifier):
         return network
-    try:
-        logits = network(dequantise(image[None].to(device)))
-    except Exception as error:
-        raise UserError(
-            f"the classifier fails on an image of shape {tuple(image.shape)} in [-1, 1]: "
-            f"{one_line(error)}"
-        ) from error
-    shape = tuple(logits.shape) if isinstance(logits, Tensor) else None
-    if shape in ((1,), (1, 1)):
-        return BinaryClassifier(network)
-    if shape is not None and len(shape) == 2:
-        return MulticlassClassifier(network)
-    raise UserError(
-        f"the classifier returns {shape or type(logits).__name__} for one image; "
-        "it must return logits with shape (B,), (B, 1) or (B, K)"
-    )
+    found = interpret(network, dequantise(levels[[0, -1]].to(device)), meaning=outputs)
+    for note in found.notes:
+        warnings.warn(note, stacklevel=3)
+    return found.classifier
 
 
 def _guidance(
@@ -292,7 +387,11 @@ def _collect(finals: Sequence[Final]) -> Explanations:
 
     def masks(name: str) -> Tensor | None:
         found = [getattr(outcome, name) for outcome in outcomes]
-        return None if any(mask is None for mask in found) else torch.stack(found)
+        known = next((mask for mask in found if mask is not None), None)
+        if known is None:
+            return None
+        nowhere = torch.zeros_like(known)  # of an image that stays as it is
+        return torch.stack([nowhere if mask is None else mask for mask in found])
 
     rungs = [final.attempt.lambda_class for final in finals]
     names = ["flipped", "prediction", "source", "target", "finite"]
@@ -305,7 +404,9 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         tries=torch.tensor([final.cost.tries for final in finals]),
         nfe=torch.tensor([final.cost.nfe for final in finals]),
         backward=torch.tensor([final.cost.backward for final in finals]),
+        already_target=torch.tensor([outcome.already for outcome in outcomes]),
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
+        images=torch.stack([final.attempt.item.image for final in finals]),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )

@@ -20,6 +20,7 @@ from vcebench.commands import (
     compare,
     data,
     figures,
+    leaderboard,
     listing,
     outside,
     profile,
@@ -73,6 +74,9 @@ app.command(context_settings={"ignore_unknown_options": True})(scale.submit)
 app.command("list")(listing.list_)
 app.command("import")(outside.import_)
 app.command("export")(outside.export)
+app.command()(leaderboard.leaderboard)
+app.command()(leaderboard.remake)
+app.command()(leaderboard.pack)
 app.command()(data.train)
 app.command()(data.show)
 app.command()(check.check)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from vcebench.cli import main
+from vcebench.folders.damage import damages
 from vcebench.folders.runfolder import RunFolder
 
 pytestmark = pytest.mark.slow
@@ -103,6 +105,35 @@ def test_a_run_that_is_killed_over_and_over(
         child.kill()
         child.join()
     check(run, folder)
+
+
+def damage(run: Path, some: random.Random) -> None:
+    """Remove, cut off or exchange a few files of a run."""
+    pictures = sorted(run.glob("inputs/*")) + sorted(run.glob("counterfactuals/*"))
+    for path in some.sample(pictures, min(5, len(pictures))):
+        how = some.choice(["remove", "cut", "exchange"])
+        if how == "remove":
+            path.unlink()
+        else:
+            source = path if how == "cut" else some.choice(pictures)
+            if source.exists():
+                path.write_bytes(source.read_bytes()[: 60 if how == "cut" else None])
+
+
+def test_twenty_kills_during_a_repair(undisturbed: tuple[Path, float], tmp_path: Path) -> None:
+    folder, seconds = undisturbed
+    some = random.Random(2)
+    run = Path(shutil.copytree(folder, tmp_path / "run"))
+    for _ in range(KILLS):
+        damage(run, some)
+        child = start(run)
+        child.join(some.uniform(0, seconds))
+        child.kill()
+        child.join()
+    damage(run, some)
+    check(run, folder)
+    assert not list(damages(RunFolder(run)))
+    assert main(["check", str(run)]) == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

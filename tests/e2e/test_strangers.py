@@ -7,12 +7,17 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from vcebench.cli import main
+from vcebench.folders.rows import to_table
+from vcebench.folders.runfolder import RunFolder
 from vcebench.settings.config import build_config
 
 BEFORE = Path(__file__).with_name("before")
@@ -119,19 +124,203 @@ def trap(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("kind", poisons(Path("trap")))
-def test_nothing_that_a_manifest_names_is_imported_opened_or_started(
-    command: str, kind: str, run: Path, trap: Path, tmp_path: Path, watch: Watch, capsys
-) -> None:
-    poison(run, poisons(trap)[kind], data_root=str(trap))
+def nothing_happened(command: str, run: Path, trap: Path, watch: Watch) -> None:
+    """Carry out a command; nothing in the trap may be used, and no process or connection made."""
     before = sorted(trap.iterdir())
     with watch.watching():
-        code = main(COMMANDS[command](run, tmp_path / "out"))
+        code = main(COMMANDS[command](run, run.parent.parent / "out"))
     assert code in (0, 2)
     assert MODULE not in watch.imported()
     assert not watch.started()
     assert not [path for path in watch.opened() if str(trap) in path]
     assert sorted(trap.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "figures", "run"])
+@pytest.mark.parametrize("kind", poisons(Path("trap")))
+def test_networks_that_a_manifest_names_are_never_loaded(
+    command: str, kind: str, run: Path, trap: Path, watch: Watch
+) -> None:
+    poison(run, poisons(trap)[kind])
+    nothing_happened(command, run, trap, watch)
+
+
+# Its rank correlations take minutes, whatever the runs are.
+ALL = [pytest.param(c, marks=pytest.mark.slow if c == "truth" else ()) for c in COMMANDS]
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_no_command_uses_what_a_manifest_names(
+    command: str, run: Path, trap: Path, watch: Watch, capsys
+) -> None:
+    change = poisons(trap)["a module beside"] | {"method": f"{MODULE}:build", "dataset": "own"}
+    poison(run, change, data_root=str(trap))
+    nothing_happened(command, run, trap, watch)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare", "figures", "table", "merge"])
+def test_a_data_folder_that_a_manifest_names_is_not_opened(
+    command: str, run: Path, trap: Path, watch: Watch
+) -> None:
+    poison(run, {}, data_root=str(trap))
+    nothing_happened(command, run, trap, watch)
+
+
+def test_another_judge_makes_a_second_evaluation_that_says_so(run: Path, capsys) -> None:
+    own = (run / "metrics.json").read_bytes()
+    assert main(["evaluate", str(run), "--judge", "4-9"]) == 0
+    shown = capsys.readouterr()
+    (name,) = RunFolder(run).judges()
+    assert name.startswith("4-9-")
+    assert f"judged by {name}, not by the classifier" in shown.err
+    assert "judged by" in shown.out
+    assert f"{name} (judge)" in shown.out
+    document = RunFolder(run).metrics(f"judged/{name}/metrics.json")
+    assert document is not None
+    assert document["judge"] == name
+    assert document["networks"]["classifier"]["sha256"].startswith(name[-8:])
+    assert (run / "metrics.json").read_bytes() == own
+    for form in ("csv", "json"):
+        assert main(["evaluate", str(run), "--judge", "4-9", "--format", form]) == 0
+        assert name in capsys.readouterr().out
+    assert main(["report", str(run), "-o", str(run.parent / "site")]) == 0
+    assert f"Judged by {name}" in (run.parent / "site/runs/1.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"), [("smile", "smile"), ("none.toml", "cannot be read")]
+)
+def test_a_judge_that_is_not_there_is_one_line(judge: str, message: str, run: Path, capsys) -> None:
+    assert main(["evaluate", str(run), "--judge", judge]) == 2
     error = capsys.readouterr().err
-    assert "Traceback" not in error
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def rewrite(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    change(manifest)
+    (run / "manifest.json").write_text(json.dumps(manifest))
+
+
+BY_HAND: dict[str, Callable[[dict[str, Any]], object]] = {
+    "method": lambda m: m["config"].update(method="dime"),
+    "tau": lambda m: m["config"]["settings"].update(tau=200),
+    "seed": lambda m: m["config"].update(seed=7),
+    "protocol": lambda m: m.update(protocol="ours/9"),
+    "network": lambda m: m["networks"]["oracle"].update(sha256="0" * 64),
+    "classifier": lambda m: m["networks"]["classifier"].update(sha256="0" * 64),
+}
+SAID = ("does not fit its own hash", "belongs to", "explains another", "networks.classifier")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of today, whose shards name their manifest."""
+    path = tmp_path_factory.mktemp("made") / "run"
+    assert main([*COMMANDS["run"](path, path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize("entry", BY_HAND)
+def test_a_manifest_that_was_changed_by_hand_is_one_line(
+    entry: str, made: Path, tmp_path: Path, capsys
+) -> None:
+    run = Path(shutil.copytree(made, tmp_path / "runs/run"))
+    rewrite(run, BY_HAND[entry])
+    for command in ("evaluate", "report", "compare", "run"):
+        capsys.readouterr()
+        assert main(COMMANDS[command](run, tmp_path / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert any(text in error for text in SAID), command
+        assert error.count("\n") == 1
+    main(COMMANDS["table"](run, tmp_path / "out"))
+    error = capsys.readouterr().err
+    assert any(text in error for text in SAID[:2])
+
+
+@pytest.mark.parametrize("entry", ["sittings", "protocol", "networks", "config_hash", "config"])
+def test_a_manifest_without_an_entry_is_one_line(entry: str, run: Path, capsys) -> None:
+    rewrite(run, lambda manifest: manifest.pop(entry))
+    for command in ("evaluate", "report", "compare", "run", "merge", "figures"):
+        capsys.readouterr()
+        assert main(COMMANDS[command](run, run.parent / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert f"cannot be read ({entry}: field required)" in error, command
+
+
+def test_damage_is_listed_in_seconds_named_by_readers_and_repaired(
+    made: Path, tmp_path: Path, capsys
+) -> None:
+    run = Path(shutil.copytree(made, tmp_path / "runs/run"))
+    before = {path.name: path.read_bytes() for path in (run / "counterfactuals").iterdir()}
+    first, second = sorted(before)[:2]
+    (run / "counterfactuals" / first).write_bytes(before[second])
+    (run / "inputs" / second).unlink()
+    capsys.readouterr()
+    assert main(["check", str(run)]) == 1
+    shown = capsys.readouterr()
+    assert f"counterfactuals/{first} is not the file its row was stored with" in shown.out
+    assert f"inputs/{second} is missing" in shown.out
+    assert "2 files are damaged" in shown.err
+    assert main(["check", str(run), "--format", "json"]) == 1
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["file"] for row in listed} == {f"counterfactuals/{first}", f"inputs/{second}"}
+    for command in ("evaluate", "report", "compare"):
+        assert main(COMMANDS[command](run, tmp_path / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert f"vcebench check {run}" in error
+        assert error.count("\n") == 1
+    assert main(COMMANDS["run"](run, tmp_path)) == 0
+    assert "2 images were made again, byte for byte" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (run / "counterfactuals").iterdir()} == before
+    assert main(["check", str(run)]) == 0
+    assert "all" in capsys.readouterr().err
+
+
+def test_an_id_that_is_a_path_is_one_line(run: Path, tmp_path: Path, watch: Watch, capsys) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    shard = run / "shards/00000.parquet"
+    rows = RunFolder(run).rows()
+    table = to_table([replace(rows[0], id="../../secret"), *rows[1:]])
+    pq.write_table(table, shard)
+    for command in ("evaluate", "report", "compare", "figures", "run"):
+        capsys.readouterr()
+        with watch.watching():
+            code = main(COMMANDS[command](run, tmp_path / "out"))
+        assert not [path for path in watch.opened() if "secret" in path]
+        if command == "run":  # the shard is set aside, its images are made again
+            assert code == 0
+            continue
+        assert code == 2, command
+        assert "'../../secret' is no id of an image" in capsys.readouterr().err
+
+
+def test_a_picture_of_another_size_is_one_line(run: Path, tmp_path: Path, capsys) -> None:
+    path = sorted((run / "counterfactuals").iterdir())[1]
+    Image.new("RGB", (40, 24)).save(path)
+    for command in ("evaluate", "report", "compare"):
+        capsys.readouterr()
+        assert main(COMMANDS[command](run, tmp_path / "out")) == 2, command
+        error = capsys.readouterr().err
+        assert f"{path.name} has 40x24 pixels, others of the run 32x32" in error
+        assert error.count("\n") == 1
+
+
+def test_a_report_says_nothing_of_the_machine(run: Path, tmp_path: Path) -> None:
+    def tell(manifest: dict[str, Any]) -> None:
+        manifest["data_root"] = "/home/ada/data of mine"
+        manifest["sittings"][0]["command"] = "vcebench run --config /home/ada/fruit.toml"
+        manifest["skipped"] = {"7": "/home/ada/x.png cannot be decoded (truncated)"}
+
+    rewrite(run, tell)
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["notes"] = ["put it into /home/ada/weights/vgg19.pth"]
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert main(["report", str(run), "-o", str(tmp_path / "site")]) == 0
+    for page in (tmp_path / "site").rglob("*"):
+        if page.is_file() and page.suffix in (".html", ".js"):
+            text = page.read_text()
+            assert "/home/ada" not in text, page
+            assert str(tmp_path) not in text, page

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Form, Format, OwnConfig, Threads, say
+from vcebench.commands.options import DataRoot, Form, Format, OwnConfig, Threads, say
 
 
 def compare(
@@ -15,6 +15,7 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="RUN_B", help="another one of the same task")],
     threads: Threads = None,
     config: OwnConfig = None,
+    data_root: DataRoot = None,
     form: Format = Form.github,
 ) -> None:
     """Compare two runs image by image: B minus A per metric, with a 95 % bootstrap interval.
@@ -31,7 +32,7 @@ def compare(
     from vcebench.settings.custom import read_custom
 
     custom = None if config is None else read_custom(config)[0]
-    found = compare_runs(first, second, threads, custom)
+    found = compare_runs(first, second, threads, custom, data_root)
     people = form in (Form.github, Form.latex)
     rows = []
     for one in found.differences:

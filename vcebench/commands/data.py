@@ -40,6 +40,9 @@ def train(
     batch_size: Annotated[
         int, typer.Option(min=1, help="images in a step", rich_help_panel=_OWN)
     ] = 16,
+    skip_bad: Annotated[
+        bool, typer.Option(help="leave out damaged images, and say so", rich_help_panel=_OWN)
+    ] = False,
     flip: Annotated[
         bool, typer.Option(help="mirrored images count too", rich_help_panel=_OWN)
     ] = True,
@@ -71,7 +74,7 @@ def train(
             torch.set_num_threads(threads)
         with user_errors():
             output = output or Path("checkpoints/own")
-            path = train_own(dataset, images, output, plan, restart)
+            path = train_own(dataset, images, output, plan, restart, skip_bad=skip_bad)
         typer.echo(str(path))
         return
     with user_errors():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcebench.commands.options import OwnConfig, say
+from vcebench.commands.options import DataRoot, OwnConfig, say
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def figures(
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     image: Annotated[str | None, typer.Option(help="id of the image for the heat maps")] = None,
     config: OwnConfig = None,
+    data_root: DataRoot = None,
     form: Annotated[FileForm, typer.Option("--format", help="file format")] = FileForm.png,
 ) -> None:
     """Draw figures: ladder and evaluations, heat maps, COUT curves, correlations, efficiency.
@@ -58,7 +59,7 @@ def figures(
     from vcebench.showing.figures import encode
 
     drawn = 0
-    plans = _of_runs(folders, image, config) if folders else {}
+    plans = _of_runs(folders, image, config, data_root) if folders else {}
     if not folders or dataset:
         plans["efficiency"] = lambda: _efficiency(dataset, runs)
     for name, draw in plans.items():
@@ -78,7 +79,7 @@ def figures(
 
 
 def _of_runs(
-    paths: list[Path], image: str | None, config: Path | None
+    paths: list[Path], image: str | None, config: Path | None, data_root: Path | None
 ) -> dict[str, Callable[[], Figure]]:
     from functools import cache
 
@@ -109,7 +110,7 @@ def _of_runs(
 
     def correlations() -> Figure:
         bundle = networks()
-        names, query, labels = figuredata.label_correlations(folders[0], bundle)
+        names, query, labels = figuredata.label_correlations(folders[0], bundle, data_root)
         changes = {
             figuredata.label_of(f): figuredata.change_correlations(f, bundle, names, query)
             for f in folders

@@ -250,6 +250,14 @@ def evaluate(
     device: Annotated[Device | None, typer.Option(help="where the networks run")] = None,
     threads: Threads = None,
     config: OwnConfig = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK|FILE.toml",
+            help="let the classifier of another task, or of a file, judge: a second evaluation",
+        ),
+    ] = None,
+    data_root: DataRoot = None,
     drop: Annotated[
         bool,
         typer.Option("--forget", help="drop what earlier evaluations found, and compute it anew"),
@@ -261,9 +269,15 @@ def evaluate(
     Values and features of images are kept in the folder's `evaluated/`: an evaluation that was
     stopped continues, and the next one of the same images and networks reads them.
 
+    Nothing that the folder names is run or opened: networks are those of the package or of your
+    --config, and the classifier has to be the one that the run explains. Another one judges with
+    --judge; its figures say so, and are kept beside the run's own.
+
     Examples:
 
       vcebench evaluate runs/digits-3-8-maskdime-1f0e4f2a
+
+      vcebench evaluate RUN --judge smile-robust
 
       vcebench evaluate RUN --limit 32 --format csv
     """
@@ -278,7 +292,7 @@ def evaluate(
         for one in run_folders(folder):
             say(f"{one.path}: {forget(one)} blocks of earlier evaluations dropped")
     with counting("images") as progress:
-        results = measure_again(folder, limit, where, threads, custom, progress)
+        results = measure_again(folder, limit, where, threads, custom, progress, data_root, judge)
     print_results(results, form)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Device, Form, Format, OwnConfig, Threads, say
+from vcebench.commands.options import DataRoot, Device, Form, Format, OwnConfig, Threads, say
 from vcebench.errors import UserError
 
 _CLUSTER = "What a job asks the cluster for"
@@ -31,6 +31,7 @@ def merge(
     ] = None,
     threads: Threads = None,
     config: OwnConfig = None,
+    data_root: DataRoot = None,
     metrics: Annotated[bool, typer.Option(help="compute the metrics of the joined run")] = True,
     form: Format = Form.github,
 ) -> None:
@@ -59,7 +60,7 @@ def merge(
     if not metrics:
         typer.echo(str(folder))
         return
-    print_results(measure_again(folder, None, where, threads, custom), form)
+    print_results(measure_again(folder, None, where, threads, custom, data_root=data_root), form)
 
 
 def submit(

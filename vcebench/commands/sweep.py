@@ -62,7 +62,7 @@ def sweep(
     else:
         outcomes = make(planned, runs, threads, say, data_root=data_root)
     if not dry_run:
-        for path in evaluate_first(stored_runs(runs)[0], planned, threads):
+        for path in evaluate_first(stored_runs(runs)[0], planned, threads, data_root):
             say(f"evaluated on fewer images: {path}")
     if export is not None and not dry_run:
         say(f"written: {write(table, dataset, runs, export)}")

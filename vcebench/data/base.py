@@ -96,6 +96,8 @@ class HasAttributes(Protocol):
 class HasCue(Protocol):
     """An image set posed for a classifier that is known to use a planted cue."""
 
+    def __len__(self) -> int: ...
+
     @property
     def cue(self) -> str | None:
         """The planted attribute; None in tasks without one."""

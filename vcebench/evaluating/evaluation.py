@@ -26,6 +26,10 @@ from vcebench.models.bundle import Bundle
 from vcebench.settings.config import PROTOCOL, RunConfig
 from vcebench.settings.origin import Imported
 
+UNBOUND = (
+    "the run was made before rows knew digests of their files: a picture that was exchanged would "
+    "not be noticed"
+)
 _ENOUGH = 12
 """Labelled images from which on agreement with the classifier says something."""
 
@@ -47,6 +51,8 @@ class Evaluation:
         notes: what a reader should know beside the numbers.
         per_image: metric id → image id → value in the metric's unit, for metrics that are means
             over images; also of images outside the metric's population, if it is defined for them.
+        networks: role → name and SHA-256 of the networks that made the figures.
+        judge: name of the classifier that judged, if it is another one than the run explains.
     """
 
     values: dict[str, MetricValue]
@@ -58,6 +64,8 @@ class Evaluation:
     protocol: str = PROTOCOL
     notes: tuple[str, ...] = ()
     per_image: dict[str, dict[str, float]] = field(default_factory=dict)
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judge: str | None = None
     already_target: int = 0
 
 
@@ -67,6 +75,8 @@ def evaluate(
     limit: int | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    data_root: Path | None = None,
+    judge: str | None = None,
 ) -> Evaluation:
     """All metrics of a run, from its stored images and rows.
 
@@ -76,9 +86,11 @@ def evaluate(
         limit: use only the first images, in the order of the data set.
         threads: chunks at a time on a CPU.
         progress: called with the images looked at and all images.
+        data_root: folder of a data set that does not ship with the package, for training labels.
+        judge: name of the bundle's classifier, if it is another one than the run explains.
 
     Raises:
-        UserError: nothing is stored, or a stored image cannot be read.
+        UserError: nothing is stored, or a stored image cannot be read or judged.
     """
     manifest = folder.manifest()
     rows = folder.rows()[:limit]
@@ -90,9 +102,28 @@ def evaluate(
     notes: list[str] = []
     per_image: dict[str, dict[str, float]] = {}
     if finite:
+        planted = _planted(folder.config())
         with scratch_folder() as scratch:
-            values, context = _measure(folder, finite, bundle, scratch, threads, progress)
-        notes, per_image = context.notes, context.columns
+            # A judge may be of a file of the user's, where a digest does not tell all.
+            found = extract(
+                folder,
+                finite,
+                bundle,
+                bundle.device,
+                scratch,
+                threads,
+                planted,
+                progress,
+                remember=judge is None,
+            )
+            context = Context(folder.config(), finite, found, bundle, data_root, planted)
+            values = _measure(context)
+        notes += _verdicts(context, judge)
+        notes += remarks(manifest, finite, context.flipped)
+        notes += context.notes
+        per_image = context.columns
+    if any(row.files_sha256 is None for row in rows):
+        notes.append(UNBOUND)
     notes += _smaller_batches(rows, folder.config().batch_size)
     notes += [str(note) for note in manifest.get("data_notes", [])] + _wrong_order(stored)
     seconds = _known([row.seconds for row in rows])
@@ -112,42 +143,13 @@ def evaluate(
         protocol=manifest["protocol"],
         notes=tuple(notes),
         per_image=per_image,
+        networks=bundle.facts(),
+        judge=judge,
     )
 
 
-def _measure(
-    folder: RunFolder,
-    rows: list[Row],
-    bundle: Bundle,
-    scratch: Path,
-    threads: int | None,
-    progress: Callable[[int, int], None],
-) -> tuple[dict[str, MetricValue], Context]:
-    """The metrics that look at images, and what they were computed from."""
-    config = folder.config()
-    device = bundle.device
-    planted = _planted(config)
-    found = extract(folder, rows, bundle, device, scratch, threads, planted, progress)
-    flipped, correct = found.values["margin"] > 0, found.values["correct"]
-    root = folder.manifest().get("data_root")
-    context = Context(
-        config,
-        rows,
-        found,
-        bundle,
-        flipped,
-        correct,
-        data_root=Path(root) if root else None,
-        planted=planted,
-    )
-    judged = [row.flipped for row in rows]
-    changed = sum(b is not None and a != b for a, b in zip(flipped, judged, strict=True))
-    if changed:
-        context.notes.append(
-            f"{changed} of {len(rows)} images are judged otherwise than when they were made; "
-            "the figures are those of now"
-        )
-    context.notes += remarks(folder.manifest(), rows, flipped)
+def _measure(context: Context) -> dict[str, MetricValue]:
+    """The metrics that look at images; what they remark goes to the context's notes."""
     values: dict[str, MetricValue] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -157,7 +159,22 @@ def _measure(
         {str(w.message) for w in caught if issubclass(w.category, frechet.FewImagesWarning)}
     )
     values["sigma_l"] = missing("sigma_l", "needs --seeds 5")
-    return values, context
+    return values
+
+
+def _verdicts(context: Context, judge: str | None) -> list[str]:
+    """A line if images are judged otherwise than when they were made."""
+    made = [row.flipped for row in context.rows]
+    changed = sum(b is not None and a != b for a, b in zip(context.flipped, made, strict=True))
+    if not changed:
+        return []
+    if judge is not None:
+        who = f"{judge} judges {changed} of {len(made)} images otherwise than the classifier"
+        return [f"{who} that they explain"]
+    return [
+        f"{changed} of {len(made)} images are judged otherwise than when they were made; "
+        "the figures are those of now"
+    ]
 
 
 def _known(values: Sequence[float | None]) -> list[float] | None:

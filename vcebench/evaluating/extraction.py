@@ -7,8 +7,10 @@ on the number of threads.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ import torch
 from torch import Tensor
 
 from vcebench.data.base import HasCue
+from vcebench.data.registry import DATASETS
+from vcebench.errors import UserError, one_line
 from vcebench.evaluating.remembering import Memory
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
@@ -71,6 +75,7 @@ def extract(
     threads: int | None = None,
     planted: HasCue | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    remember: bool = True,
 ) -> Extracted:
     """Values and features of some rows of a run.
 
@@ -81,8 +86,11 @@ def extract(
         threads: chunks at a time on a CPU.
         planted: the images, if their task has a planted cue.
         progress: called with the images done and all images.
+        remember: what was found before in the same chunk of images is not computed again, see
+            `remembering`; not for networks whose digests do not tell all that they are.
 
-    What was found before in the same chunk of images is not computed again; see `remembering`.
+    Raises:
+        UserError: a stored image cannot be read, or the networks do not take it.
     """
     before = torch.get_num_threads()
     on_cpu = device.type == "cpu"
@@ -91,15 +99,17 @@ def extract(
     collector = _Collector(len(rows), scratch)
 
     cue = None if planted is None else planted.cue
-    memory = Memory(folder, bundle, device, cue)
+    memory = Memory(folder, bundle, device, cue) if remember else None
 
     def work(start: int) -> Found:
         chunk = rows[start : start + CHUNK]
-        found = memory.recall(chunk)
+        found = None if memory is None else memory.recall(chunk)
         if found is None:
             pair = _read(folder, chunk, device)
-            found = _look(folder, pair, bundle) | _along_causes(pair, planted)
-            memory.keep(chunk, found)
+            with _fitting(folder, pair):
+                found = _look(folder, pair, bundle) | _along_causes(pair, planted)
+            if memory is not None:
+                memory.keep(chunk, found)
         return start, found
 
     try:
@@ -113,6 +123,32 @@ def extract(
         torch.set_num_threads(before)
         give_back_memory()
     return collector.result()
+
+
+@contextmanager
+def _fitting(folder: RunFolder, pair: _Pair) -> Iterator[None]:
+    """Say in one line that networks do not take images of another size than their data set's."""
+    try:
+        yield
+    except RuntimeError as error:
+        height, width = pair.x.shape[2:]
+        entry = DATASETS.get(folder.config().dataset)
+        if entry is not None and entry.size == (height, width):
+            raise
+        raise UserError(
+            f"{folder.path} holds images of {width}x{height} pixels, which the networks here do "
+            f"not take ({one_line(error)[:200]})"
+        ) from error
+
+
+def check_classes(folder: RunFolder, rows: Sequence[Row], count: int) -> None:
+    """Refuse rows about classes that a classifier of `count` classes does not have."""
+    for row in rows:
+        if not (0 <= row.source < count and 0 <= row.target < count):
+            raise UserError(
+                f"{folder.path} asks to lead image {row.id} from class {row.source} to "
+                f"{row.target}, but the classifier here has {count} classes"
+            )
 
 
 def _in_threads(work: Callable[[int], Found], starts: Sequence[int], slots: int) -> Iterator[Found]:
@@ -143,6 +179,7 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     """Everything about one chunk: name → (b,), or "role:x" and "role:x_cf" → (b, d)."""
     asked, x_cf = _asked_once(bundle), pair.x_cf
     classifier = asked.classifier
+    check_classes(folder, pair.rows, classifier.probabilities(pair.x).shape[1])
     labels = torch.tensor([row.label for row in pair.rows], device=x_cf.device)
     found: dict[str, Any] = {
         # A label below 0 is an unlabelled image, which every population of correct ones keeps.
@@ -162,12 +199,9 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
     true = None
     if all(folder.has("truths", row) for row in pair.rows):
-        exact = pair.originals
-        if all(folder.has("originals", row) for row in pair.rows):
-            exact = folder.images("originals", pair.rows)
         truths = folder.images("truths", pair.rows)
-        found |= _against_truth(pair, exact, truths)
-        true = causal.true_region(exact, truths)
+        true = _true_region(folder, pair, truths)
+        found |= _against_truth(pair, truths, true)
     found |= _within_regions(folder, pair, true)
     return {name: _numpy(value) for name, value in found.items()}
 
@@ -210,9 +244,16 @@ def _cout(pair: _Pair, bundle: Bundle) -> Array:
     return cout.cout(pair.originals, pair.counterfactuals, source, target, probabilities).scores
 
 
-def _against_truth(pair: _Pair, exact: Tensor, truths: Tensor) -> dict[str, Array]:
-    """`exact` are the inputs before a foreign program's JPEG, whose traces are no true region."""
-    region = causal.true_region(exact, truths)
+def _true_region(folder: RunFolder, pair: _Pair, truths: Tensor) -> Array:
+    """What the true counterfactuals change, boolean (b, H, W)."""
+    exact = pair.originals
+    if all(folder.has("originals", row) for row in pair.rows):
+        # The inputs before a foreign program's JPEG, whose traces are no true region.
+        exact = folder.images("originals", pair.rows)
+    return causal.true_region(exact, truths)
+
+
+def _against_truth(pair: _Pair, truths: Tensor, region: Array) -> dict[str, Array]:
     edit = (pair.originals, pair.counterfactuals)
     return {
         "gt_iou": causal.gt_iou(*edit, region),
@@ -242,6 +283,9 @@ def _along_causes(pair: _Pair, planted: HasCue | None) -> dict[str, Array]:
     """`cue_precision`, and "progress along CAUSE" of every cause, if there is a planted cue."""
     if planted is None or planted.cue is None:
         return {}
+    count = len(planted)
+    if far := [row for row in pair.rows if row.index >= count or row.target not in (0, 1)]:
+        raise UserError(f"image {far[0].id} is at no place of the data set, which has {count}")
     truths = [planted.single_truths(row.index, row.target) for row in pair.rows]
     edit = (pair.originals, pair.counterfactuals)
     region = torch.stack([truth[planted.cue].region for truth in truths])
@@ -263,12 +307,14 @@ class _Collector:
         self._n = n
         self._scratch = scratch
         self._arrays: dict[str, Array] = {}
+        self._filled: Counter[str] = Counter()
 
     def put(self, start: int, found: dict[str, Array]) -> None:
         for name, chunk in found.items():
             if name not in self._arrays:
                 self._arrays[name] = self._new(name, chunk)
             self._arrays[name][start : start + len(chunk)] = chunk
+            self._filled[name] += len(chunk)
 
     def _new(self, name: str, chunk: Array) -> Array:
         shape = (self._n, *chunk.shape[1:])
@@ -278,6 +324,9 @@ class _Collector:
         return mapped_array(path, shape)
 
     def result(self) -> Extracted:
+        """What was found in every chunk: what some lack is no measure of the run."""
+        for name in [name for name, count in self._filled.items() if count < self._n]:
+            del self._arrays[name]
         values = {name: array for name, array in self._arrays.items() if ":" not in name}
         roles = {name.partition(":")[0] for name in self._arrays if ":" in name}
         pairs = {r: (self._arrays[f"{r}:x"], self._arrays[f"{r}:x_cf"]) for r in sorted(roles)}

@@ -33,12 +33,21 @@ class Context:
     rows: list[Row]
     found: Extracted
     bundle: Bundle
-    flipped: npt.NDArray[np.bool_]
-    correct: npt.NDArray[np.bool_]
     data_root: Path | None = None
     planted: HasCue | None = None
     notes: list[str] = field(default_factory=list)
     columns: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def flipped(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether the classifier of the bundle sees the target."""
+        flipped: npt.NDArray[np.bool_] = self.found.values["margin"] > 0
+        return flipped
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether it classified the input correctly."""
+        return self.found.values["correct"]
 
     def per_image(self, id: str, values: Any, role: str | None = None) -> MetricValue:
         """Mean over the metric's population; the single values are kept."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from vcebench.evaluating.evaluation import Evaluation
 from vcebench.folders import inside
 from vcebench.folders.rows import NOT_KNOWN
-from vcebench.folders.runfolder import PER_IMAGE, RunFolder
+from vcebench.folders.runfolder import JUDGED, METRICS, PER_IMAGE, RunFolder
 from vcebench.folders.store import writing
 from vcebench.formats import Format, Table, dump, number
 from vcebench.metrics.registry import metric
@@ -52,6 +52,8 @@ def headline(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "task": config.task,
         "seed": config.seed,
     }
+    if evaluation.judge is not None:
+        row["judged by"] = evaluation.judge
     for id in HEADLINE:
         row[_title(id)] = _known(values[id])
     seconds = evaluation.seconds_per_image
@@ -106,7 +108,8 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "protocol": evaluation.protocol,
         "config": manifest["config"],
         "config_hash": manifest["config_hash"],
-        "networks": manifest["networks"],
+        "networks": evaluation.networks,
+        **_judge(evaluation),
         "images": evaluation.images,
         "non_finite": evaluation.non_finite,
         "already_target": evaluation.already_target,
@@ -119,16 +122,20 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def save(folder: RunFolder, evaluation: Evaluation) -> None:
-    """Write metrics.json, metrics.parquet and per-image.parquet into the run folder."""
+    """Write metrics.json, metrics.parquet and per-image.parquet into the run folder.
+
+    Those of another judge than the explained classifier go to judged/NAME in it.
+    """
+    place = "" if evaluation.judge is None else f"{JUDGED}/{evaluation.judge}/"
     with writing(folder.path):
         text = dump(document(folder, evaluation)) + "\n"
-        inside.write_lasting(folder.path, "metrics.json", text.encode())
+        inside.write_lasting(folder.path, f"{place}{METRICS}", text.encode())
         tidy = pa.Table.from_pylist(records(evaluation), schema=_SCHEMA)
         tables = {"metrics.parquet": tidy, PER_IMAGE: _per_image(evaluation)}
         for name, table in tables.items():
             buffer = pa.BufferOutputStream()
             pq.write_table(table, buffer)
-            inside.write_lasting(folder.path, name, buffer.getvalue().to_pybytes())
+            inside.write_lasting(folder.path, f"{place}{name}", buffer.getvalue().to_pybytes())
 
 
 def _per_image(evaluation: Evaluation) -> pa.Table:
@@ -149,7 +156,7 @@ def render(runs: list[tuple[RunFolder, Evaluation]], form: Format) -> str:
         return dump(documents[0] if len(documents) == 1 else {"seeds": documents})
     if form == "csv":
         rows = [
-            {"run": str(folder.path), "seed": folder.config().seed, **record}
+            {"run": str(folder.path), "seed": folder.config().seed, **_judge(evaluation), **record}
             for folder, evaluation in runs
             for record in records(evaluation)
         ]
@@ -160,9 +167,17 @@ def render(runs: list[tuple[RunFolder, Evaluation]], form: Format) -> str:
     return "\n\n".join(parts)
 
 
+def _judge(evaluation: Evaluation) -> dict[str, str]:
+    return {} if evaluation.judge is None else {"judge": evaluation.judge}
+
+
 def remarks(evaluation: Evaluation) -> list[str]:
     """Lines for stderr: what is missing, what to keep in mind."""
     lines = missing_lines(evaluation)
+    if evaluation.judge is not None:
+        lines.insert(
+            0, f"judged by {evaluation.judge}, not by the classifier that the images explain"
+        )
     if evaluation.already_target:
         lines.append(
             f"{evaluation.already_target} of {evaluation.images + evaluation.already_target} "

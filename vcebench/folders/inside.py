@@ -61,19 +61,27 @@ def names(root: Path, folder: str) -> list[str]:
         return []
 
 
+class UnfitFileError(UserError):
+    """Something that is no plain file, or too large."""
+
+
 @contextmanager
-def opened(root: Path, name: str) -> Iterator[BinaryIO]:
+def opened(root: Path, name: str, most: int | None = None) -> Iterator[BinaryIO]:
     """A plain file inside a run folder, for reading.
 
+    Args:
+        most: bytes that it may have (default: by its ending, see `LARGEST`).
+
     Raises:
-        UserError: it is a link, no plain file, too large, or the name leads out of the folder.
+        UnfitFileError: (a UserError) it is no plain file, or too large.
+        UserError: it is a link, or the name leads out of the folder.
         OSError: it is missing, or cannot be read.
     """
     with _folder(root, name) as (folder, last):
         # Without O_NONBLOCK a pipe would keep us waiting.
         handle = _open(root, name, last, os.O_RDONLY | os.O_NONBLOCK | _NO_LINK, folder)
     try:
-        _check_file(root / name, os.fstat(handle))
+        _check_file(root / name, os.fstat(handle), most)
     except UserError:
         os.close(handle)
         raise
@@ -81,13 +89,13 @@ def opened(root: Path, name: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_file(path: Path, found: os.stat_result) -> None:
-    most = LARGEST.get(path.suffix, _LARGEST)
+def _check_file(path: Path, found: os.stat_result, most: int | None) -> None:
+    most = LARGEST.get(path.suffix, _LARGEST) if most is None else most
     if not stat.S_ISREG(found.st_mode):
-        raise UserError(f"{path} is no plain file; remove it")
+        raise UnfitFileError(f"{path} is no plain file; remove it")
     if found.st_size > most:
-        raise UserError(
-            f"{path} has {found.st_size / _MIB:,.0f} MiB, at most {most / _MIB:,.0f} are read; "
+        raise UnfitFileError(
+            f"{path} has {found.st_size / _MIB:,.1f} MiB, at most {most / _MIB:,.1f} are read; "
             "remove it"
         )
 
@@ -115,6 +123,12 @@ def remove(root: Path, name: str) -> None:
     """Remove a file inside a run folder, or a link itself; it may be gone already."""
     with suppress(FileNotFoundError), _folder(root, name) as (folder, last):
         os.unlink(last, dir_fd=folder)
+
+
+def rename(root: Path, name: str, last: str) -> None:
+    """Give a file inside a run folder another name in the same folder."""
+    with _folder(root, name) as (folder, first):
+        os.rename(first, last, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _write(root: Path, name: str, content: bytes, lasting: bool) -> None:

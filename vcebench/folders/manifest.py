@@ -136,7 +136,7 @@ def check_belonging(metadata: Mapping[bytes, bytes] | None, manifest: Mapping[st
     stored = metadata or {}
     config = stored.get(CONFIG_KEY)
     if config is not None and config != str(manifest["config_hash"]).encode():
-        raise ValueError("its rows were made with another configuration than the manifest's")
+        raise ValueError("it belongs to a run with another configuration than the manifest's")
     digest = stored.get(MANIFEST_KEY)
     if digest is not None and digest != manifest_digest(manifest).encode():
-        raise ValueError("its rows were stored with another protocol or networks than the manifest")
+        raise ValueError("it belongs to a manifest with another protocol or other networks")

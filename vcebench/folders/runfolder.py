@@ -3,7 +3,8 @@
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · regions/ID.png ·
 truths/ID.png · originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
-per-image.parquet · evaluated/KEY.safetensors (what evaluations found in a chunk of images)
+per-image.parquet · judged/NAME/metrics.json, … ·
+evaluated/KEY.safetensors (what evaluations found in a chunk of images)
 
 Readers take it for a stranger's: files are reached through `inside` alone, a manifest has to fit
 its own hash, rows their manifest, pictures the digests in their rows.
@@ -37,6 +38,9 @@ from vcebench.settings.config import RunConfig, build_config
 MANIFEST = "manifest.json"
 SHARDS = "shards"
 METRICS = "metrics.json"
+JUDGED = "judged"
+"""Folder of the evaluations by other judges than the explained classifier, one folder each."""
+
 PER_IMAGE = "per-image.parquet"
 KINDS = ("inputs", "counterfactuals", "masks", "regions", "truths", "originals", "trace")
 """Folders of an image's files; those of the first two have the run's image format."""
@@ -107,7 +111,7 @@ class RunFolder:
     def shards(self) -> list[Path]:
         """Committed shards, in order."""
         names = inside.names(self.path, SHARDS)
-        return [self.path / SHARDS / n for n in names if n[:1].isdigit() and n.endswith(".parquet")]
+        return [self.path / SHARDS / name for name in names if _SHARD.fullmatch(name)]
 
     def rows(self) -> list[Row]:
         """All finished rows in the order of the data set.
@@ -120,19 +124,28 @@ class RunFolder:
         return sorted(rows.values(), key=lambda row: row.index)
 
     def rows_of(self, shard: str) -> list[Row]:
-        """The rows of one shard; see `rows`."""
-        manifest = self.manifest()
+        """The rows of one shard.
+
+        Raises:
+            DamagedFileError: (a UserError) it cannot be read.
+            UserError: it belongs to another run.
+        """
+        name, manifest = f"{SHARDS}/{shard}", self.manifest()
         try:
-            table = read_table(self.path, f"{SHARDS}/{shard}")
-            check_belonging(table.schema.metadata, manifest)
-            return from_table(table)
+            table = read_table(self.path, name)
+            rows = from_table(table)
         except (OSError, ValueError, pa.ArrowException) as error:
             if isinstance(error, UserError):
                 raise
+            reason = f"cannot be read ({one_line(error)})"
+            raise DamagedFileError(self.path, name, reason) from error
+        try:
+            check_belonging(table.schema.metadata, manifest)
+        except ValueError as error:
             raise UserError(
-                f"{self.path / SHARDS / shard} cannot be read ({one_line(error)}); "
-                "remove it and run again"
+                f"{self.path / name} cannot be used ({error}); put the right one in its place"
             ) from error
+        return rows
 
     def per_image(self) -> dict[str, dict[str, float]]:
         """Image id → metric id → value, of the last evaluation; empty if there was none.
@@ -159,6 +172,11 @@ class RunFolder:
         """Names of the files of metrics: of the whole run, and of its first images."""
         names = inside.names(self.path, ".")
         return [name for name in names if name.startswith("metrics") and name.endswith(".json")]
+
+    def judges(self) -> list[str]:
+        """Names of the evaluations by other judges."""
+        names = inside.names(self.path, JUDGED)
+        return [name for name in names if inside.exists(self.path, f"{JUDGED}/{name}/{METRICS}")]
 
     def metrics(self, name: str = METRICS) -> dict[str, Any] | None:
         """The entries of a file of metrics; None if there is none.
@@ -273,6 +291,7 @@ class RunFolder:
             )
 
 
+_SHARD = re.compile(r"\d{1,9}\.parquet", re.ASCII)
 _SEED = re.compile(r"seed-(\d{1,18})", re.ASCII)
 
 

@@ -22,10 +22,11 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from vcebench.errors import UserError, user_errors
 from vcebench.folders import inside
+from vcebench.folders.damage import damaged_files
 from vcebench.folders.digests import belonging, file_digests
 from vcebench.folders.inside import check_id
 from vcebench.folders.rows import Row, to_table
-from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, RunFolder
+from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, DamagedFileError, RunFolder
 from vcebench.settings.config import RunConfig, differences
 from vcebench.settings.request import needs_of
 
@@ -60,15 +61,47 @@ class Finished:
 
 
 class RunStore:
-    """A run folder held by this process; make one with `open_store`."""
+    """A run folder held by this process; make one with `open_store`.
+
+    Attributes:
+        folder, manifest: see `RunFolder`.
+        finished: id → row of the images that are there for good.
+        damaged: id → row of images whose files are not what they should be; see `take_back`.
+        set_aside: shards that cannot be read: their rows are lost, their images made again.
+        restored, changed: images made again, with the bytes of before and with others.
+    """
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.folder = RunFolder(path)
         self.manifest = manifest
         self._next = 0
+        self.finished: dict[str, Row] = {}
+        self.damaged: dict[str, Row] = {}
+        self.set_aside: list[DamagedFileError] = []
+        self.restored = self.changed = 0
         for shard in self.folder.shards():
             self._next = max(self._next, int(shard.stem) + 1)
-        self.finished = {row.id: row for row in self.folder.rows()}
+            try:
+                rows = self.folder.rows_of(shard.name)
+            except DamagedFileError as error:
+                with writing(path):
+                    inside.rename(path, error.name, f"{shard.name}.damaged")
+                self.set_aside.append(error)
+                continue
+            self.finished.update((row.id, row) for row in rows)
+
+    def take_back(self) -> list[DamagedFileError]:
+        """Count images with a missing, damaged or exchanged file as not finished.
+
+        Returns what was found. When such an image is committed again and its files have the bytes
+        of before, only they are written and its row stays as it was.
+        """
+        found = list(damaged_files(self.folder, self.finished.values()))
+        for damage in found:
+            if damage.row is not None:
+                self.damaged[damage.row.id] = damage.row
+                self.finished.pop(damage.row.id, None)
+        return [damage.error for damage in found]
 
     def commit(self, results: Sequence[Finished]) -> None:
         """Store finished images; afterwards they are there for good, or (on an error) not at all.
@@ -76,20 +109,39 @@ class RunStore:
         Raises UserError if the disk is full or the folder cannot be written, or if files are not
         those a row knows the digests of.
         """
-        new = [self._checked(r) for r in results if r.row.id not in self.finished]
-        if not new:
-            return
+        wanted = [r for r in results if r.row.id not in self.finished]
+        checked = [self._restored(self._checked(r)) for r in wanted]
+        new = [result.row for result in checked if result.row is not self._before(result)]
         with writing(self.folder.path):
-            for result in new:
+            for result in checked:
                 for name, content in result.files.items():
                     inside.write(self.folder.path, name, content)
-            buffer = pa.BufferOutputStream()
-            table = to_table((result.row for result in new), belonging(self.manifest))
-            pq.write_table(table, buffer)
-            name = f"{SHARDS}/{self._next:05d}.parquet"
-            inside.write_lasting(self.folder.path, name, buffer.getvalue().to_pybytes())
-        self._next += 1
-        self.finished.update((result.row.id, result.row) for result in new)
+            if new:
+                buffer = pa.BufferOutputStream()
+                pq.write_table(to_table(new, belonging(self.manifest)), buffer)
+                name = f"{SHARDS}/{self._next:05d}.parquet"
+                inside.write_lasting(self.folder.path, name, buffer.getvalue().to_pybytes())
+                self._next += 1
+        for result in checked:
+            before = self.damaged.pop(result.row.id, None)
+            self.restored += result.row is before
+            known = before is not None and before.files_sha256 is not None
+            self.changed += known and result.row is not before
+            self.finished[result.row.id] = result.row
+
+    def _before(self, result: Finished) -> Row | None:
+        """The row of an image that was taken back."""
+        return self.damaged.get(result.row.id)
+
+    def _restored(self, result: Finished) -> Finished:
+        """The row and files of before, if an image that was taken back has its bytes again."""
+        before, now = self._before(result), result.row.files_sha256 or {}
+        if before is None or before.files_sha256 is None:
+            return result
+        if any(now.get(kind) != digest for kind, digest in before.files_sha256.items()):
+            return result
+        kept = {k: v for k, v in result.files.items() if k.partition("/")[0] in before.files_sha256}
+        return Finished(before, kept)
 
     def _checked(self, result: Finished) -> Finished:
         """The result with its digests; ids are checked on writing as they are on reading."""

@@ -104,7 +104,11 @@ class Labels:
 
 
 def compare(
-    first: Path, second: Path, threads: int | None = None, custom: CustomTask | None = None
+    first: Path,
+    second: Path,
+    threads: int | None = None,
+    custom: CustomTask | None = None,
+    data_root: Path | None = None,
 ) -> Comparison:
     """Compare two run folders.
 
@@ -112,6 +116,7 @@ def compare(
         first, second: the run folders.
         threads: chunks at a time on a CPU.
         custom: the task, if the runs are of somebody's own.
+        data_root: folder of a data set that does not ship with the package, for training labels.
 
     Raises:
         UserError: a folder is no run, the runs are about different tasks, or share no image.
@@ -130,28 +135,72 @@ def compare(
     if not shared:
         raise UserError(f"{first} and {second} have no image in common")
     chosen = [[side[id] for id in shared] for side in rows]
-    bundle = networks_of_run(folders[0], custom)
-    check_classifier(folders[1], bundle)
-    device = bundle.device
-    with scratch_folder() as scratch:
-        labels = _labels(folders[0], bundle)
-        sides = []
-        for number, folder in enumerate(folders):
-            place = scratch / str(number)
-            place.mkdir()
-            found = extract(folder, chosen[number], bundle, device, place, threads)
-            sides.append(side_of(chosen[number], found, bundle, labels))
-        result = compare_sides(sides[0], sides[1], labels)
-    stored = [folder.manifest()["config"] for folder in folders]
     notes = [f"{len(shared)} common images"]
+    if configs[0].custom is not None and custom is None:
+        _same_classifier(folders)
+        sides = [stored_side(f, r) for f, r in zip(folders, chosen, strict=True)]
+        result = compare_sides(sides[0], sides[1])
+        notes.append(
+            "figures as run or evaluate stored them; --config FILE.toml computes all metrics anew, "
+            "those of whole sets too"
+        )
+    else:
+        result = _looked_at(folders, chosen, custom, threads, data_root)
+    stored = [folder.manifest()["config"] for folder in folders]
     notes += [f"different: {line}" for line in differences(stored[0], stored[1])]
     notes += [note for note in [kid.estimated(len(shared))] if note]
     return Comparison(tuple(result), tuple(notes))
 
 
-def _labels(folder: RunFolder, bundle: Bundle) -> Labels | None:
+def _looked_at(
+    folders: Sequence[RunFolder],
+    chosen: Sequence[Sequence[Row]],
+    custom: CustomTask | None,
+    threads: int | None,
+    data_root: Path | None,
+) -> list[Difference]:
+    """All metrics, from the stored images and the networks of the task."""
+    bundle = networks_of_run(folders[0], custom)
+    check_classifier(folders[1], bundle)
+    with scratch_folder() as scratch:
+        labels = _labels(folders[0], bundle, data_root)
+        sides = []
+        for number, (folder, rows) in enumerate(zip(folders, chosen, strict=True)):
+            place = scratch / str(number)
+            place.mkdir()
+            found = extract(folder, rows, bundle, bundle.device, place, threads)
+            sides.append(side_of(rows, found, bundle, labels))
+        return compare_sides(sides[0], sides[1], labels)
+
+
+def _same_classifier(folders: Sequence[RunFolder]) -> None:
+    """Refuse runs that explain different classifiers: their figures do not compare."""
+    first, second = (folder.manifest()["networks"].get("classifier") for folder in folders)
+    if first != second:
+        raise UserError(
+            f"{folders[0].path} and {folders[1].path} explain different classifiers; "
+            "only runs that explain the same one can be compared"
+        )
+
+
+def stored_side(folder: RunFolder, rows: Sequence[Row]) -> Side:
+    """Per-image values of one run as its rows and its last evaluation have them."""
+    known = folder.per_image()
+    names = {id for values in known.values() for id in values if id in METRICS}
+    values = {
+        id: np.array([known.get(row.id, {}).get(id, np.nan) for row in rows]) / METRICS[id].scale
+        for id in names
+    }
+    flipped = np.array([bool(row.flipped) for row in rows])
+    values["fr"] = flipped.astype(np.float64)
+    values["nfe"] = np.array([row.nfe for row in rows], dtype=np.float64)  # NaN: not known
+    correct = np.array([bool(row.correct) for row in rows])
+    return Side(rows, values, None, flipped, correct)
+
+
+def _labels(folder: RunFolder, bundle: Bundle, data_root: Path | None) -> Labels | None:
     try:
-        names, query, correlation = label_correlations(folder, bundle)
+        names, query, correlation = label_correlations(folder, bundle, data_root)
     except UserError:  # no attributes, no CD
         return None
     return Labels(names, query, correlation)

@@ -34,7 +34,8 @@ from vcebench.jobs.adopting import Adoption
 from vcebench.jobs.matching import AUTO, Matched, is_near, propose
 from vcebench.jobs.session import RUNS
 from vcebench.models.bundle import Bundle
-from vcebench.running.assemble import network_facts, networks_of
+from vcebench.models.loading import load_bundle
+from vcebench.models.own import load_own_bundle
 from vcebench.settings.config import PROTOCOL, RunConfig, build_config
 from vcebench.settings.custom import CustomTask
 from vcebench.settings.origin import FOREIGN, Imported
@@ -194,11 +195,12 @@ def _networks(request: ImportRequest, config: RunConfig, notes: list[str]) -> Bu
     if not request.judge:
         notes.append("not judged here: the program's own verdicts stand")
         return None
+    nothing: frozenset[str] = frozenset()
+    if request.custom is not None:
+        return load_own_bundle(request.custom, config.device, needs=nothing, metrics=False)
     try:
-        return networks_of(config)
-    except UserError as error:
-        if request.custom is not None or not isinstance(error.__cause__, NetworkFileError):
-            raise
+        return load_bundle(config.dataset, config.task, config.device, needs=nothing, metrics=False)
+    except NetworkFileError:
         notes.append(
             f"no classifier of {config.dataset} is here, so the program's own verdicts stand; "
             f"`vcebench check --dataset {config.dataset}` says what to fetch"
@@ -261,7 +263,7 @@ def _write(
 
 
 def _manifest(config: RunConfig, bundle: Bundle | None, data_root: Path | None) -> dict[str, Any]:
-    facts = {} if bundle is None else network_facts(bundle)
+    facts = {} if bundle is None else bundle.facts()
     return {
         "format": 1,
         "protocol": PROTOCOL,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import user_errors
-from vcebench.folders.runfolder import RunFolder
 from vcebench.methods.registry import METHODS
 from vcebench.results.collection import DIVERSITY
 from vcebench.results.measurements import Measurement, StoredRun, stored_runs
@@ -171,14 +171,11 @@ def _deviations(wanted: Planned) -> list[str]:
 
 
 def _total(run: StoredRun) -> int:
-    """Images of the split a run is about."""
+    """Images of the split a run is about: here, or by the protocol where the data is not here."""
     config = run.config
-    root = RunFolder(run.path).manifest().get("data_root")
-    with user_errors():
-        images = open_dataset(
-            config.dataset, config.task, config.split, Path(root) if root else None
-        )
-    return len(images)
+    with suppress(ValueError):
+        return len(open_dataset(config.dataset, config.task, config.split))
+    return dataset_entry(config.dataset).images or config.limit
 
 
 def _has_diversity(run: StoredRun, seeds: int) -> bool:

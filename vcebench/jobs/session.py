@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from vcebench.data.base import ImageSet, Task
 from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
-from vcebench.evaluating.summary import save
+from vcebench.evaluating.summary import records, save
 from vcebench.folders import inside
 from vcebench.folders.images import dequantise
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
@@ -27,7 +29,7 @@ from vcebench.running.engines.base import Launcher
 from vcebench.running.inputs import check_data
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
-from vcebench.running.stored import check_classifier, networks_of_run
+from vcebench.running.stored import check_classifier, judged_by, networks_of_run
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask, stored_custom
 from vcebench.showing.pictures import contact_sheet, png_bytes
@@ -43,6 +45,17 @@ class Result:
 
     folder: RunFolder
     evaluation: Evaluation
+
+    def to_frame(self) -> pd.DataFrame:
+        """All metrics, one a row, missing ones with their reason."""
+        return pd.DataFrame(records(self.evaluation)).set_index("id")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        known = self.to_frame().dropna(subset=["value"])
+        shown = known[["value", "low", "high", "n", "unit", "population"]]
+        name = html.escape(self.folder.path.name)
+        return f"<p>{name}</p>{shown.to_html(na_rep='')}"
 
 
 def run_and_measure(
@@ -70,7 +83,7 @@ def run_and_measure(
     bundle = networks_of(config)
     path = output or RUNS / config.folder_name()
     folder = run(config, images, path, bundle, threads, progress, data_root, launch)
-    result = Result(folder, evaluate(folder, bundle, threads=threads))
+    result = Result(folder, evaluate(folder, bundle, threads=threads, data_root=data_root))
     keep(result)
     return result
 
@@ -107,6 +120,8 @@ def measure_again(
     threads: int | None = None,
     custom: CustomTask | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    data_root: Path | None = None,
+    judge: str | None = None,
 ) -> list[Result]:
     """The metrics of a stored run, or of the seeds of one; files are renewed unless limited.
 
@@ -117,16 +132,25 @@ def measure_again(
         threads: chunks at a time on a CPU.
         custom: the task, if the run is of somebody's own.
         progress: called with the images looked at and all images of a run.
+        data_root: folder of a data set that does not ship with the package, for training labels.
+        judge: a task of the data set, or a file, whose classifier judges in the place of the one
+            that the run explains: a second evaluation, kept beside the run's own.
     """
     folders = run_folders(path)
     config = folders[0].config()
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
-    bundle = networks_of_run(folders[0], custom, device)
-    for folder in folders[1:]:
-        check_classifier(folder, bundle)
-    notes = _compared(folders, config, custom)
-    results = [Result(f, evaluate(f, bundle, limit, threads, progress)) for f in folders]
+    name, notes = None, _compared(folders, config, custom)
+    if judge is None:
+        bundle = networks_of_run(folders[0], custom, device)
+        for folder in folders[1:]:
+            check_classifier(folder, bundle)
+    else:
+        judged = judged_by(folders[0], judge, custom, device)
+        bundle, name = judged.bundle, judged.name
+    results = [
+        Result(f, evaluate(f, bundle, limit, threads, progress, data_root, name)) for f in folders
+    ]
     results = [_with_notes(result, notes) for result in results]
     results = with_diversity(results, bundle, limit) if len(results) > 1 else results
     if limit is None:
@@ -168,6 +192,8 @@ def keep(result: Result) -> None:
     """Write metrics and contact sheet into the run folder."""
     folder = result.folder
     save(folder, result.evaluation)
+    if result.evaluation.judge is not None:
+        return
     config = folder.config()
     sheet = contact_sheet(folder, task_of(config))
     with writing(folder.path):

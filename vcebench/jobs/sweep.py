@@ -104,7 +104,10 @@ def _execute(words: Sequence[str]) -> int:
 
 
 def evaluate_first(
-    stored: Sequence[StoredRun], planned: Sequence[Planned], threads: int | None
+    stored: Sequence[StoredRun],
+    planned: Sequence[Planned],
+    threads: int | None,
+    data_root: Path | None = None,
 ) -> list[Path]:
     """Evaluate the runs of a table on as few images as its slow rows have, where they differ.
 
@@ -116,16 +119,18 @@ def evaluate_first(
     for run in (r for r in (existing(wanted, stored) for wanted in planned) if r is not None):
         for images in counts:
             if images < run.config.limit and run.usual_tau:
-                path = evaluate_on_first(run, images, threads)
+                path = evaluate_on_first(run, images, threads, data_root)
                 written += [path] if path is not None else []
     return written
 
 
-def evaluate_on_first(run: StoredRun, images: int, threads: int | None) -> Path | None:
+def evaluate_on_first(
+    run: StoredRun, images: int, threads: int | None, data_root: Path | None = None
+) -> Path | None:
     """Evaluate a run on its first images; returns the file, None if it is there already."""
     name = f"metrics-first-{images}.json"
     if _is_stale(run.path / name, run.path / METRICS):
-        return _evaluate(run.path, images, name, threads)
+        return _evaluate(run.path, images, name, threads, data_root)
     return None
 
 
@@ -137,12 +142,14 @@ def _is_stale(path: Path, metrics: Path) -> bool:
         return True
 
 
-def _evaluate(folder: Path, images: int, name: str, threads: int | None) -> Path:
+def _evaluate(
+    folder: Path, images: int, name: str, threads: int | None, data_root: Path | None
+) -> Path:
     from vcebench.evaluating.summary import document
     from vcebench.formats import dump
     from vcebench.jobs.session import measure_again
 
-    (result,) = measure_again(folder, images, threads=threads)
+    (result,) = measure_again(folder, images, threads=threads, data_root=data_root)
     text = dump(document(result.folder, result.evaluation)) + "\n"
     with writing(folder):
         inside.write_lasting(folder, name, text.encode())

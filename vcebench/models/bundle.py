@@ -57,6 +57,16 @@ class Bundle:
     codes: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Role → name and hash of the checkpoint, and that of its code if it is known."""
+        found = {
+            role: {"name": self.backbones.get(role, role), "sha256": digest}
+            for role, digest in self.hashes.items()
+        }
+        for role, digest in self.codes.items():
+            found[role]["code_sha256"] = digest
+        return found
+
     @property
     def device(self) -> torch.device:
         """Where the networks live; a classifier may have no tensor that tells it."""

@@ -49,17 +49,6 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
         )
 
 
-def network_facts(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """Role → name and checkpoint hash, and that of its code if it is known, for the manifest."""
-    facts = {
-        role: {"name": bundle.backbones.get(role, role), "sha256": digest}
-        for role, digest in bundle.hashes.items()
-    }
-    for role, digest in bundle.codes.items():
-        facts[role]["code_sha256"] = digest
-    return facts
-
-
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
     """The worker that makes a run's images."""
     if bundle.prior is not None:

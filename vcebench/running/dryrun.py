@@ -193,6 +193,9 @@ def plan_rows(
     done = _stored(config, output)
     found = estimate(config, images, bundle, done, threads)
     low, high = (span(seconds * seeds) for seconds in found.seconds)
+    again = found.tries > 1
+    once = " if every image flips at once" if again else ""
+    wall = f"{low} if every image flips at its first try, at most {high}" if again else low
     settings = ", ".join(f"{name} {readable(value)}" for name, value in config.settings.items())
     return [
         {"what": name, "value": value}
@@ -200,12 +203,12 @@ def plan_rows(
             ("run", f"{config.method} on {config.dataset} {config.task}, {config.split}"),
             ("settings", settings),
             ("images", f"{found.images} to explain, {done} there already"),
-            ("batches", f"{found.batches} of {config.batch_size} if every image flips at once"),
+            ("batches", f"{found.batches} of {config.batch_size}{once}"),
             ("tries", _tries(config)),
             ("seeds", f"{seeds}, from {config.seed}"),
             ("prior evaluations", _evaluations(found)),
             ("device", f"{config.device}, {config.precision}"),
-            ("time", f"{low} if every image flips at its first try, at most {high}; metrics extra"),
+            ("time", f"{wall}; metrics extra"),
             ("peak memory", f"{found.memory_mib:.0f} MiB so far ({found.memory_of})"),
             ("run folder", str(output)),
         )

@@ -9,9 +9,8 @@ from vcebench.data.base import Example, ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import UserError
 from vcebench.folders.digests import input_digest
-from vcebench.folders.images import decode
 from vcebench.folders.rows import Row
-from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.runfolder import DamagedFileError, RunFolder
 from vcebench.settings.config import differences
 from vcebench.settings.custom import CustomTask
 
@@ -137,10 +136,9 @@ def _compare(changes: _Changes, folder: RunFolder, row: Row, example: Example) -
 
 def _digest_of_file(folder: RunFolder, row: Row) -> str | None:
     """Digest of an input as it is stored, if it is stored without loss and can be read."""
-    path = folder.path / "inputs" / f"{row.id}.png"
     if folder.codec().suffix != ".png":
         return None
     try:
-        return input_digest(decode(path.read_bytes()), row.label)
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises
+        return input_digest(folder.image("inputs", row), row.label)
+    except DamagedFileError:
         return None

@@ -78,7 +78,7 @@ def probe(worker: Worker, images: Sequence[Tensor]) -> None:
 def _classifier(classifier: TargetClassifier, x: Tensor) -> None:
     network = classifier.network
     alone, many, again = (outputs_of(network, images) for images in (x[:1], x, x))
-    if alone.shape[1:] != many.shape[1:] or len(alone) != 1 or len(many) != len(x):
+    if many.shape[:1] != x.shape[:1] or alone.shape != (1, *many.shape[1:]):
         raise UserError(
             f"the classifier gives {tuple(many.shape)} for {len(x)} images but "
             f"{tuple(alone.shape)} for one; take the squeeze out, or write flatten(1) for it"

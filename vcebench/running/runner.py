@@ -29,7 +29,7 @@ from vcebench.methods.core.outside import Outside
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.already import unsettled
-from vcebench.running.assemble import network_facts, worker_of
+from vcebench.running.assemble import worker_of
 from vcebench.running.engines.base import Engine, Launcher
 from vcebench.running.engines.local import Local
 from vcebench.running.inputs import check_inputs
@@ -38,6 +38,7 @@ from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
 from vcebench.running.regions import finder_of
+from vcebench.running.repair import outcome, take_back, traced_before
 from vcebench.running.tries import Item, Outcome
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -77,9 +78,11 @@ def run(
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())
-    with open_store(output, new_manifest(config, network_facts(bundle), data_root)) as store:
+    with open_store(output, new_manifest(config, bundle.facts(), data_root)) as store:
         said = _say([*bundle.notes, *notes_of(images)])
-        said += _say(check_inputs(store.folder, store.finished.values(), images))
+        _say(take_back(store))
+        known = [row for row in store.damaged.values() if row.input_sha256 is not None]
+        said += _say(check_inputs(store.folder, [*store.finished.values(), *known], images))
         if len(store.finished) >= wanted:
             if store.manifest.get("status") != "finished":
                 store.update(status="finished")
@@ -93,7 +96,7 @@ def run(
                 engine = launch(config, worker, shown.step)
                 try:
                     done = {row.index for row in store.finished.values()}
-                    items = pending(config, images, done, skipped)
+                    items = pending(config, images, done, skipped, traced_before(store))
                     outside = isinstance(worker.method, Outside)
                     for batch in _batches(config, worker, items, engine):
                         results = [_finished(final, images, outside) for final in batch.finals]
@@ -102,7 +105,7 @@ def run(
                 finally:
                     engine.close()
                     _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
-        _say([note for note in notes_of(images) if note not in said])
+        _say([note for note in notes_of(images) if note not in said] + outcome(store))
         notes = [*bundle.notes, *notes_of(images)]
         store.update(status="finished", skipped=skipped, data_notes=notes)
         return store.folder
@@ -140,12 +143,14 @@ def pending(
     images: ImageSet,
     finished: Container[int],
     skipped: dict[str, str] | None = None,
+    traced: Container[int] = (),
 ) -> Iterator[Item]:
     """The images of a run that have no row yet, opened one by one.
 
     Args:
         finished: positions of those that have one.
         skipped: gets the files that cannot be used, with the reason, if the run skips them.
+        traced: positions of images whose steps are kept, beside the first ones.
     """
     asked = None
     find = finder_of(config, images)
@@ -172,7 +177,7 @@ def pending(
             example.image,
             example.label,
             target=target,
-            traced=index < config.trace,
+            traced=index < config.trace or index in traced,
             region=None if find is None else find(index, example.id),
         )
 

@@ -8,10 +8,13 @@ at the keyboard names. The manifest only says which ones, by digest, and is comp
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from vcebench.data.ids import safe_name
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.runfolder import RunFolder
@@ -19,7 +22,7 @@ from vcebench.models.bundle import Bundle
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
 from vcebench.settings.config import RunConfig
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import CustomTask, read_custom
 
 
 def networks_of_run(
@@ -36,21 +39,70 @@ def networks_of_run(
         UserError: the run is of somebody's own task and its file is not given or describes
             another one; a network is not there, or is another one than the run's.
     """
+    bundle = _load(folder, own, device or _device(folder.config()))
+    check_classifier(folder, bundle)
+    return bundle
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The networks of a stored run with another classifier in the place of its own.
+
+    name: what the judge is called in tables and files: the caller's word for it and the beginning
+        of its digest, so that two networks never stand under one name.
+    """
+
+    bundle: Bundle
+    name: str
+
+
+def judged_by(
+    folder: RunFolder, judge: str, own: CustomTask | None = None, device: str | None = None
+) -> Judged:
+    """The networks to have a stored run judged by a classifier that it does not explain.
+
+    Args:
+        folder, own, device: see `networks_of_run`.
+        judge: a task of the run's data set, whose classifier judges; or a file FILE.toml with the
+            judge as its classifier.
+
+    Raises:
+        UserError: see `networks_of_run`; or there is no such task or file.
+    """
     config = folder.config()
     where = device or _device(config)
+    if judge.endswith(".toml"):
+        other, word = load_own_bundle(read_custom(Path(judge))[0], where), Path(judge).stem
+    else:
+        _check_registered(folder, config)
+        with user_errors():
+            other, word = load_bundle(config.dataset, judge, where), judge
+    measuring = other if config.custom is not None and own is None else _load(folder, own, where)
+    digest = other.hashes["classifier"]
+    name = f"{safe_name(word)}-{digest[:8]}"
+    bundle = replace(
+        measuring,
+        classifier=other.classifier,
+        hashes={**measuring.hashes, "classifier": digest},
+        backbones={**measuring.backbones, "classifier": f"{name} (judge)"},
+        codes={**measuring.codes, **other.codes} if other.codes else {},
+    )
+    return Judged(bundle, name)
+
+
+def _load(folder: RunFolder, own: CustomTask | None, device: str) -> Bundle:
+    """The networks here of a run's task, whatever the run had."""
+    config = folder.config()
     if config.custom is None:
         _check_registered(folder, config)
         with user_errors():
-            bundle = load_bundle(config.dataset, config.task, where, classifier=config.classifier)
-    else:
-        if own is None:
-            raise UserError(
-                f"{folder.path} is of a task of one's own: name its file too, --config FILE.toml"
-            )
-        _check_question(folder, config.custom, own)
-        bundle = load_own_bundle(own, where)
-    check_classifier(folder, bundle)
-    return bundle
+            return load_bundle(config.dataset, config.task, device, classifier=config.classifier)
+    if own is None:
+        raise UserError(
+            f"{folder.path} is of a task of one's own: name its file too, --config FILE.toml"
+        )
+    _check_question(folder, config.custom, own)
+    return load_own_bundle(own, device)
 
 
 def check_classifier(folder: RunFolder, bundle: Bundle) -> None:
@@ -60,7 +112,8 @@ def check_classifier(folder: RunFolder, bundle: Bundle) -> None:
     if stored is not None and found != stored:
         raise UserError(
             f"{folder.path} explains another classifier (SHA-256 {stored[:12]}…) than the one "
-            f"here ({(found or 'unknown')[:12]}…); use the files it was made with"
+            f"here ({(found or 'unknown')[:12]}…); use the files it was made with, or have it "
+            "judged by another one: vcebench evaluate --judge"
         )
     code = folder.manifest()["networks"].get("classifier", {}).get("code_sha256")
     if code is not None and bundle.codes.get("classifier") != code:

@@ -102,7 +102,8 @@ class MethodPreset:
 
 
 _ACE = "released scripts of ACE; the weight of the ℓ2 distance stands in none"
-_TRIED = "a small trial on val; not tuned further"
+_TRIED = "a trial on at most 16 images of val; not tuned further"
+_START = "a starting point; not yet tuned on val"
 
 
 def _ace(
@@ -132,8 +133,8 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     *_ace("bdd100k", _ACE, 1, respacing=100, threshold=0.05),
     *_ace("bddoia", f"{_ACE}; as bdd100k's", 1, respacing=100, threshold=0.05),
     *_ace("imagenet", _ACE, 1, respacing=25, iterations=100),
-    *_ace("digits", _TRIED, None, iterations=30, step=8 / 255, dilation=3),
-    *_ace("synthfaces", _TRIED, None, iterations=25, step=3 / 255, dilation=5),
+    *_ace("digits", _START, None, iterations=30, step=8 / 255, dilation=3),
+    *_ace("synthfaces", _START, None, iterations=25, step=3 / 255, dilation=5),
     *_ace(
         "synthroads",
         "as synthfaces', with the threshold of bdd100k",
@@ -148,7 +149,7 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     *_dvce("digits", _TRIED, class_scale=0.8, distance_scale=0.5),
     *_dvce("synthfaces", _TRIED, class_scale=0.3, distance_scale=0.25),
     *_dvce("synthroads", "as synthfaces'", class_scale=0.3, distance_scale=0.25),
-    MethodPreset("svce", "digits", _TRIED, {"epsilon": 18.0}),
+    MethodPreset("svce", "digits", _START, {"epsilon": 18.0}),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 10.0}),
     MethodPreset("svce", "synthroads", _REACH, {"epsilon": 20.0}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from vcebench.data.base import HasAttributes
 from vcebench.data.registry import open_dataset
-from vcebench.errors import UserError
+from vcebench.errors import UserError, user_errors
+from vcebench.evaluating.extraction import check_classes
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -82,8 +84,11 @@ def curves_of(folder: RunFolder, bundle: Bundle, images: int = CURVE_IMAGES) -> 
     if not rows:
         raise UserError(f"{folder.path} has no correctly classified image for COUT curves")
     device = bundle.device
+    inputs = folder.images("inputs", rows)
+    classes = bundle.classifier.probabilities(dequantise(inputs[:1].to(device))).shape[1]
+    check_classes(folder, rows, classes)
     found = cout.cout(
-        folder.images("inputs", rows),
+        inputs,
         folder.images("counterfactuals", rows),
         torch.tensor([row.source for row in rows]),
         torch.tensor([row.target for row in rows]),
@@ -92,14 +97,17 @@ def curves_of(folder: RunFolder, bundle: Bundle, images: int = CURVE_IMAGES) -> 
     return Curves(label_of(folder), found.fractions, found.target, found.source)
 
 
-def label_correlations(folder: RunFolder, bundle: Bundle) -> tuple[list[str], str, Floats]:
+def label_correlations(
+    folder: RunFolder, bundle: Bundle, data_root: Path | None = None
+) -> tuple[list[str], str, Floats]:
     """Attributes, the queried one, and the correlation of their training labels with it.
 
     Raises:
         UserError: the data set has no attributes.
     """
     config = folder.config()
-    training = open_dataset(config.dataset, config.task, "train")
+    with user_errors():
+        training = open_dataset(config.dataset, config.task, "train", data_root)
     query = training.task.attribute
     if not bundle.attributes or query is None or not isinstance(training, HasAttributes):
         raise UserError(f"{config.dataset} has no attributes, hence no correlations behind CD")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vcebench.data.files import Geometry
-from vcebench.data.folder import folder_set
-from vcebench.data.listed import ListedSet
+from vcebench.data.files import BadImageError, Geometry
+from vcebench.data.folder import FolderSet, folder_set
+from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.listing import list_all
-from vcebench.errors import UserError
+from vcebench.errors import UserError, one_line
+from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
 from vcebench.training.bridge import BRIDGE, bridge_loss
@@ -52,6 +56,7 @@ def train_own(
     plan: OwnPlan,
     restart: bool = False,
     progress: bool = True,
+    skip_bad: bool = False,
 ) -> Path:
     """Train a network on all images of a folder, or go on training it; returns the network file.
 
@@ -61,6 +66,10 @@ def train_own(
         output: folder of ROLE.safetensors; the training state lies in its folder `state`.
         restart: begin anew.
         progress: report on stderr.
+        skip_bad: leave out images that cannot be read, and say so.
+
+    Everything that decides the training, the pixels included, is part of its recipe: other images
+    make another network.
 
     Raises UserError: no image, one that cannot be read, or a size or width that does not fit.
     """
@@ -70,71 +79,103 @@ def train_own(
     if plan.width < 32 or plan.width % 32:
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
     images = folder_set("own", task_of(()), folder, list_all(folder), Geometry(height, width))
-    part = _prior(images, plan) if role == "prior" else _bridge(images, plan, output)
+    usable, digest = _look_through(images, skip_bad)
+    for line in images.notes():
+        print(line, file=sys.stderr)
+    material = _Material(images, usable, digest, plan)
+    part = _prior(material) if role == "prior" else _bridge(material, output / "prior.safetensors")
     return train_part("own", part, output, restart=restart, progress=progress)
 
 
-def _prior(images: ListedSet, plan: OwnPlan) -> Part:
-    def open_data() -> Loss:
-        diffusion = DiffusionLoss(CHAIN)
-        return lambda network, generator: diffusion(
-            network, _batch(images, plan, generator), generator
+def _look_through(images: FolderSet, skip_bad: bool) -> tuple[list[int], str]:
+    """Positions of the images that can be read, and a digest of all their pixels in order."""
+    digest, usable = hashlib.sha256(), []
+    for index in range(len(images)):
+        try:
+            example = images[index]
+        except BadImageError as error:
+            if not skip_bad:
+                raise
+            print(f"skipped: {one_line(error)}", file=sys.stderr)
+            continue
+        usable.append(index)
+        digest.update(input_digest(example.image, UNLABELLED).encode())
+    if not usable:
+        raise UserError(f"{images.root} holds no image that can be read; put some in")
+    return usable, digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Material:
+    """The images a network is trained on, and how; `usable` are positions of those to read."""
+
+    images: ListedSet
+    usable: Sequence[int]
+    digest: str
+    plan: OwnPlan
+
+    def batch(self, generator: torch.Generator) -> Tensor:
+        """Images in [-1, 1], float32 (B, 3, H, W)."""
+        count = len(self.usable)
+        chosen = torch.randint(count, (self.plan.batch,), generator=generator).tolist()
+        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        if self.plan.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+            x = torch.where(mirrored, x.flip(3), x)
+        return x
+
+    def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:
+        """What is alike in all networks of one's own images."""
+        plan, count = self.plan, len(self.usable)
+        return Part(
+            name=name,
+            title=title,
+            summary=f"Trained on {count} images of {plan.size[0]}x{plan.size[1]} pixels.",
+            architecture="unet",
+            config={
+                "model_channels": plan.width,
+                "channel_mult": (1, 2, 3, 4),
+                "num_res_blocks": 1,
+                "attention_factors": (8,),
+                "num_heads": 4,
+                "resblock_updown": True,
+                **more.pop("config", {}),
+            },
+            settings=LoopSettings(
+                steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
+            ),
+            loss=loss,
+            inputs={
+                "images": count,
+                "pixels": self.digest,
+                "size": list(plan.size),
+                "batch": plan.batch,
+                "flip": plan.flip,
+            },
+            **more,
         )
 
-    return Part(
-        name="prior",
-        title="prior of one's own images",
-        summary=_summary(images, plan),
-        architecture="unet",
-        config=_config(plan),
-        settings=_settings(plan),
-        loss=open_data,
+
+def _prior(material: _Material) -> Part:
+    def open_data() -> Loss:
+        diffusion = DiffusionLoss(CHAIN)
+        return lambda network, generator: diffusion(network, material.batch(generator), generator)
+
+    return material.part(
+        "prior",
+        "prior of one's own images",
+        open_data,
         facts={"schedule": {"name": "linear", "steps": CHAIN, "respacing": RESPACING}},
     )
 
 
-def _bridge(images: ListedSet, plan: OwnPlan, output: Path) -> Part:
-    prior = output / "prior.safetensors"
-    return Part(
-        name="bridge",
-        title="inpainting bridge of one's own images",
-        summary=_summary(images, plan),
-        architecture="unet",
-        config=_config(plan) | {"out_channels": 3},
-        settings=_settings(plan),
-        loss=lambda: bridge_loss(
-            lambda generator: _batch(images, plan, generator), plan.size, plan.seed, bf16=False
-        ),
+def _bridge(material: _Material, prior: Path) -> Part:
+    plan = material.plan
+    return material.part(
+        "bridge",
+        "inpainting bridge of one's own images",
+        lambda: bridge_loss(material.batch, plan.size, plan.seed, bf16=False),
+        config={"out_channels": 3},
         begin=prior if prior.exists() else None,
         facts={"bridge": BRIDGE},
     )
-
-
-def _summary(images: ListedSet, plan: OwnPlan) -> str:
-    return f"Trained on {len(images)} images of {plan.size[0]}x{plan.size[1]} pixels."
-
-
-def _config(plan: OwnPlan) -> dict[str, Any]:
-    return {
-        "model_channels": plan.width,
-        "channel_mult": (1, 2, 3, 4),
-        "num_res_blocks": 1,
-        "attention_factors": (8,),
-        "num_heads": 4,
-        "resblock_updown": True,
-    }
-
-
-def _settings(plan: OwnPlan) -> LoopSettings:
-    return LoopSettings(
-        steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
-    )
-
-
-def _batch(images: ListedSet, plan: OwnPlan, generator: torch.Generator) -> Tensor:
-    chosen = torch.randint(len(images), (plan.batch,), generator=generator).tolist()
-    x = dequantise(torch.stack([images[index].image for index in chosen]))
-    if plan.flip:
-        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-        x = torch.where(mirrored, x.flip(3), x)
-    return x

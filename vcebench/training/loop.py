@@ -13,10 +13,11 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -71,6 +72,7 @@ def fit(
     settings: LoopSettings,
     checkpoint: Path,
     *,
+    inputs: Mapping[str, Any] = MappingProxyType({}),
     progress: bool = True,
 ) -> float:
     """Train a module in place, from its checkpoint if there is one.
@@ -82,6 +84,8 @@ def fit(
         module: freshly initialised network; its initial weights must depend on the seed alone.
         loss: scalar loss of one step.
         checkpoint: file that is written every `save_every` steps, atomically.
+        inputs: what else decides the result, such as a digest of the images; a checkpoint of
+            other inputs is refused.
         progress: draw a bar on stderr.
 
     Returns:
@@ -101,7 +105,8 @@ def fit(
             module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         ),
     )
-    fingerprint = json.dumps({"name": name, "shape": _shape(module), **asdict(settings)})
+    facts = {"name": name, "shape": _shape(module), **asdict(settings), **inputs}
+    fingerprint = json.dumps(facts)
     if checkpoint.exists():
         _restore(state, checkpoint, fingerprint)
     with _bar(name, settings.steps, progress) as advance, torch.random.fork_rng(devices=[]):
@@ -181,7 +186,12 @@ def _save(state: _State, path: Path, fingerprint: str) -> None:
 def _restore(state: _State, path: Path, fingerprint: str) -> None:
     stored = torch.load(path, map_location="cpu", weights_only=True)
     if stored["fingerprint"] != fingerprint:
-        raise ValueError(f"{path} was made with other settings: train with --restart")
+        before, now = json.loads(stored["fingerprint"]), json.loads(fingerprint)
+        others = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+        raise ValueError(
+            f"{path} was made with other settings ({', '.join(others)}): train with --restart, or "
+            "give another --output"
+        )
     state.step, state.seconds = int(stored["step"]), float(stored["seconds"])
     state.module.load_state_dict(stored["module"])
     state.optimizer.load_state_dict(stored["optimizer"])

@@ -49,6 +49,7 @@ class Part:
         begin: network file whose weights the training starts from, wherever names and shapes agree;
             without one, from weights drawn by the seed.
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
+        inputs: what else decides the weights, where it is not fixed by the name: images, batch.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Part:
     ceilings: dict[str, float] = field(default_factory=dict)
     begin: Path | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, Any]:
         """What has to be equal for a stored network to count as this part's."""
@@ -73,6 +75,7 @@ class Part:
             "architecture": self.architecture,
             "config": {k: list(v) if isinstance(v, tuple) else v for k, v in self.config.items()},
             "settings": asdict(self.settings),
+            **({"inputs": self.inputs} if self.inputs else {}),
         } | begun
 
     def initial(self) -> tuple[nn.Module, nn.Module]:
@@ -100,7 +103,8 @@ def train_part(
 ) -> Path:
     """Train a part, or go on training it, and write OUTPUT/NAME.safetensors.
 
-    A part whose network file is already there, from the same recipe, is left alone.
+    A part whose network file is already there, from the same recipe, is left alone; one of
+    somebody's own images, from another recipe, is kept under another name.
 
     Args:
         output: folder of the network files; the training state lies in its folder `state`.
@@ -119,8 +123,18 @@ def train_part(
         return path
     output.mkdir(parents=True, exist_ok=True)
     network, trained = part.initial()
-    seconds = fit(part.name, trained, part.loss(), part.settings, checkpoint, progress=progress)
+    seconds = fit(
+        part.name,
+        trained,
+        part.loss(),
+        part.settings,
+        checkpoint,
+        inputs=part.inputs,
+        progress=progress,
+    )
     part.finish(network)
+    if part.inputs and path.exists():
+        _keep_aside(path, part, progress)
     save_network(path, network, part.architecture, part.config, _card(dataset, part, seconds))
     reloaded, _ = load_network(path)
     with torch.no_grad():
@@ -160,6 +174,15 @@ def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
         "machine": platform.machine(),
         **({"begun_from": part.begin.name} if part.begin else {}),
     }
+
+
+def _keep_aside(path: Path, part: Part, progress: bool) -> None:
+    """Give a network of another recipe another name: it may have taken days."""
+    before, now = read_card(path).get("recipe") or {}, part.recipe()
+    others = [key for key in now if before.get(key) != now[key]]
+    place = path.with_name(f"{path.stem}-{sha256(path)[:8]}{path.suffix}")
+    path.rename(place)
+    _say(f"{part.name}: that of before differs in {', '.join(others)}, kept as {place}", progress)
 
 
 def _say(line: str, progress: bool) -> None:

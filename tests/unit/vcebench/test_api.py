@@ -78,6 +78,58 @@ def test_an_input_of_the_target_class_is_explained_against_the_runner_up(bundle:
     assert (found.source != found.target).all()
 
 
+def test_an_image_of_the_target_class_stays_as_it_is(bundle: Bundle) -> None:
+    prediction = explain(bundle).prediction
+    wanted = [int(prediction[0]), *((prediction[1:] + 1) % 10).tolist()]
+    found = explain(bundle, target=wanted)
+    assert found.already_target.tolist() == [True, False, False, False, False]
+    assert torch.equal(found.counterfactuals[0], IMAGES[0])
+    assert (found.flipped[0], found.tries[0], found.nfe[0]) == (False, 0, 0)
+    assert (found.tries[1:] > 0).all()
+    assert found.mask_z is not None
+    assert not found.mask_z[0].any()
+    assert found.prediction.equal(prediction)
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0], ids=["[0, 1]", "[-1, 1]"])
+def test_the_range_of_float_images_can_be_said(bundle: Bundle, low: float) -> None:
+    as_float = IMAGES.float() / 255 * (1 - low) + low
+    found = explain(bundle, as_float, value_range=(low, 1.0))
+    assert torch.equal(found.counterfactuals, explain(bundle).counterfactuals)
+
+
+def test_images_without_a_value_below_0_are_doubtful(bundle: Bundle) -> None:
+    with pytest.warns(UserWarning, match=r"value_range=\(0, 1\).*value_range=\(-1, 1\)"):
+        explain(bundle, IMAGES.float() / 255)
+
+
+class Ending(nn.Module):
+    """A classifier of two classes with a function at its end."""
+
+    def __init__(self, end: str) -> None:
+        super().__init__()
+        self.end = end
+
+    def forward(self, x: Tensor) -> Tensor:
+        logit = 3 * x.mean(dim=(1, 2, 3))
+        if self.end == "sigmoid":
+            return logit.sigmoid()
+        both = torch.stack([torch.zeros_like(logit), logit], dim=1)
+        return both.softmax(dim=1) if self.end == "softmax" else both
+
+
+def test_a_softmax_at_the_end_gives_the_probabilities_of_the_logits(bundle: Bundle) -> None:
+    plain = explain(bundle, classifier=Ending("nothing"))
+    with pytest.warns(UserWarning, match="without its softmax"):
+        found = explain(bundle, classifier=Ending("softmax"))
+    said = explain(bundle, classifier=Ending("sigmoid"), outputs="probabilities")
+    for other in (found, said):
+        torch.testing.assert_close(
+            other.target_probability_input, plain.target_probability_input, atol=1e-5, rtol=0
+        )
+        assert other.prediction.equal(plain.prediction)
+
+
 def test_network_and_schedule_make_a_prior(bundle: Bundle) -> None:
     found = explain(bundle, prior=(bundle.prior.network, linear_schedule(500, 200)))
     assert torch.equal(found.counterfactuals, explain(bundle).counterfactuals)
@@ -141,7 +193,7 @@ class Broken(nn.Linear):
         ({"prior": nn.Conv2d(3, 3, 1)}, r"give \(network, schedule\)"),
         ({"classifier": Broken()}, "the classifier has NaN or infinity in weight"),
         ({"classifier": nn.Conv2d(3, 3, 3)}, "it must return logits"),
-        ({"classifier": nn.Linear(5, 5)}, "the classifier fails on an image"),
+        ({"classifier": nn.Linear(5, 5)}, "the classifier fails on images"),
         ({"method": "mskdime"}, "did you mean 'maskdime'"),
         ({"top_k": 0.0}, "top-k is 0.0"),
         ({"shape": 3}, "no setting 'shape'"),
@@ -150,8 +202,17 @@ class Broken(nn.Linear):
         ({"target": [1, 2]}, "give one class"),
         ({"ids": ["a"]}, "one id for each"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 2.0}, "batch_size is 2.0"),
+        ({"threads": 0}, "threads is 0"),
+        ({"seed": "a"}, "seed is 'a'"),
+        ({"precision": "float16"}, "precision is 'float16'; use 'exact'"),
+        ({"outputs": "scores"}, "outputs is 'scores'"),
+        ({"value_range": (1, 0)}, "give \\(black, white\\)"),
+        ({"images": IMAGES.float(), "value_range": (0, 1)}, "reach from 0 to 255"),
+        ({"images": IMAGES.numpy()}, "give a torch tensor"),
+        ({"classifier": Ending("sigmoid")}, "is there a sigmoid"),
     ],
-    ids=[f"refusal{i}" for i in range(19)],
+    ids=[f"refusal{i}" for i in range(28)],
 )
 def test_refusals_say_what_to_do(bundle: Bundle, values: dict[str, Any], message: str) -> None:
     with pytest.raises(vcebench.UserError, match=message) as error:
@@ -162,3 +223,17 @@ def test_refusals_say_what_to_do(bundle: Bundle, values: dict[str, Any], message
 def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, vcebench, vcebench.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_results_show_themselves(bundle: Bundle) -> None:
+    found = explain(bundle)
+    assert torch.equal(found.images, IMAGES)
+    frame = found.to_frame()
+    assert len(frame) == 5
+    assert {"flipped", "target", "nfe"} <= set(frame.columns)
+    one = found[3]
+    assert torch.equal(one.counterfactual, found.counterfactuals[3])
+    assert one.facts["target"] == int(found.target[3])
+    assert one.show().width > one.show().height / 2
+    for thing in (found, one):
+        assert thing._repr_png_().startswith(b"\x89PNG")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from vcebench.errors import UserError
+from vcebench.folders import inside
 
 LARGEST_FILE = 256 * 2**20
 LARGEST_PICTURE = 64 * 10**6
@@ -52,21 +52,15 @@ def read_bounded(root: Path, relative: str, limit: int) -> bytes:
         UnusableFileError: there is none, it is larger than `limit` bytes, or no plain file.
         UserError: a link lies in the way.
     """
-    path = root / relative
-    _no_links(root, str(Path(relative).parent))
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError as error:
-        raise UnusableFileError(f"{relative} is missing") from error
+        with inside.opened(root, relative, limit) as file:
+            return file.read(limit)
+    except inside.UnfitFileError as error:
+        raise UnusableFileError(
+            f"{relative} is no plain file, or larger than {limit} bytes"
+        ) from error
     except OSError as error:
-        raise UnusableFileError(f"{relative} is a link or cannot be opened") from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableFileError(f"{relative} is no plain file")
-        if status.st_size > limit:
-            raise UnusableFileError(f"{relative} has {status.st_size} bytes, more than {limit}")
-        return file.read(limit)
+        raise UnusableFileError(f"{relative} is missing, or cannot be opened") from error
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ from vcebench.showing.report.html import environment
 from vcebench.showing.report.numbers import Number, ranks
 from vcebench.showing.report.pieces import Pieces
 from vcebench.showing.report.runs import Item, RunView, Subject, items_of, read_runs, subjects
+from vcebench.showing.report.sharing import without_paths
 from vcebench.version import __version__
 
 _MARK = ".vcebench-report"
@@ -157,7 +158,7 @@ def _write_runs(folder: Path, pages: Environment, runs: Sequence[RunView]) -> No
     folder.mkdir()
     template = pages.get_template("run.html.j2")
     for run in runs:
-        page = template.render(root="..", run=run, manifest=dump(run.manifest))
+        page = template.render(root="..", run=run, manifest=dump(without_paths(dict(run.manifest))))
         (folder / f"{run.number}.html").write_text(page, encoding="utf-8")
 
 

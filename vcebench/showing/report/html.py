@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from vcebench.folders.rows import NOT_KNOWN
 from vcebench.formats import number
+from vcebench.showing.report.sharing import without_paths
 
 _UNSAFE = {
     "<": "\\u003c",
@@ -28,6 +29,7 @@ def environment(package: str = "vcebench.showing.report") -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=without_paths,
     )
     found.filters |= {
         "json": embedded_json,
@@ -69,7 +71,9 @@ def embedded_json(content: Any) -> Markup:
     >>> str(embedded_json({"id": "</script>"}))
     '{"id":"\\\\u003c/script\\\\u003e"}'
     """
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(
+        without_paths(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
     for letter, escape in _UNSAFE.items():
         text = text.replace(letter, escape)
     return Markup(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vcebench.folders.rows import NOT_KNOWN
+from vcebench.folders.runfolder import METRICS as METRICS_FILE
 from vcebench.folders.runfolder import RunFolder
 from vcebench.formats import number
 from vcebench.metrics.info import MetricInfo
@@ -67,17 +68,18 @@ class Measured:
     memory_of: str = ""
 
 
-def measured_of(folder: RunFolder, images: int) -> Measured:
+def measured_of(folder: RunFolder, images: int, name: str = METRICS_FILE) -> Measured:
     """What is known of a run's metrics; all missing if it was never evaluated.
 
     Args:
         folder: the run.
         images: number of images the run holds now.
+        name: the file of metrics, within the folder.
 
     Raises:
-        UserError: metrics.json cannot be read.
+        UserError: the file cannot be read.
     """
-    document = folder.metrics()
+    document = folder.metrics(name)
     if document is None:
         return Measured({id: Number(i, None, reason=NOT_EVALUATED) for id, i in METRICS.items()})
     records = {record["id"]: record for record in document["metrics"]}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vcebench.data.registry import UnknownNameError, dataset_entry
 from vcebench.errors import UserError
 from vcebench.folders.rows import Row
-from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.runfolder import JUDGED, METRICS, RunFolder
 from vcebench.settings.config import RunConfig
 from vcebench.showing.report.numbers import Measured, measured_of
 
@@ -42,6 +42,7 @@ class RunView:
         rows: image id → row.
         measured: its metrics.
         values: image id → metric id → value; empty if it was never evaluated.
+        judged: name of another judge → metrics with it in the place of the explained classifier.
     """
 
     number: int
@@ -53,6 +54,7 @@ class RunView:
     rows: Mapping[str, Row]
     measured: Measured
     values: Mapping[str, Mapping[str, float]]
+    judged: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -140,6 +142,10 @@ def _read(number: int, path: Path) -> RunView:
         rows=rows,
         measured=measured_of(folder, len(rows)),
         values=folder.per_image(),
+        judged={
+            name: measured_of(folder, len(rows), f"{JUDGED}/{name}/{METRICS}")
+            for name in folder.judges()
+        },
     )
 
 

@@ -178,7 +178,7 @@ def test_diversity_exports_only_sigma_l(measure):
 def test_other_rows_are_also_evaluated_where_the_slow_ones_stopped(tmp_path, fake_run, monkeypatch):
     asked: list[tuple[str, int]] = []
 
-    def evaluate(folder, images, name, threads):
+    def evaluate(folder, images, name, threads, data_root):
         asked.append((folder.name, images))
         (folder / name).write_text("{}")
         return folder / name

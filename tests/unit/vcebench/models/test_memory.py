@@ -24,7 +24,7 @@ if mode == "extraction":
     from pathlib import Path
     import torch
     from vcebench.evaluating.extraction import extract
-    extract(None, [], None, torch.device("cpu"), Path())
+    extract(None, [], None, torch.device("cpu"), Path(), remember=False)
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 def use():

@@ -145,7 +145,7 @@ def test_a_class_has_to_be_a_whole_number(tmp_path, value):
 def test_an_info_of_megabytes_is_not_read(tmp_path):
     base = write_tree(tmp_path, "time", [image(1, 1, 1, 0, 0)])
     (base / "CC/CCF/Info/0000001.txt").write_text("label: 1\n" * 500_000)
-    assert "more than 4096" in read(tmp_path, "time").left_out["0000001"]
+    assert "larger than 4096" in read(tmp_path, "time").left_out["0000001"]
 
 
 def test_links_are_not_followed(tmp_path):

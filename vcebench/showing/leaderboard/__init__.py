@@ -1,0 +1,1 @@
+"""Pages that rank methods: printed, imported, measured and re-made ones side by side."""
