@@ -24,11 +24,24 @@ from vcebench.methods.dvce import DVCE, DVCEConeProjection, DVCENoCone
 from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
 from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
 from vcebench.methods.pgd import PGD
+from vcebench.methods.rcsb import (
+    RCSB,
+    Inpainting,
+    RCSBAdam,
+    RCSBNaive,
+    RCSBTweedie,
+    ReleasedRCSB,
+    SmallRCSB,
+)
 from vcebench.methods.svce import SVCE
 
 _ACE = "Jeanneret et al., Adversarial Counterfactual Visual Explanations, CVPR 2023"
 _DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
 _DVCE = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
+_RCSB = (
+    "Sobieski et al., Rethinking Visual Counterfactual Explanations Through Region Constraint, "
+    "ICLR 2025"
+)
 _SVCE = "Boreiko et al., Sparse Visual Counterfactual Explanations in Image Space, GCPR 2022"
 _FASTDIME = (
     "Weng et al., Fast Diffusion-Based Counterfactuals for Shortcut Removal and Generation, "
@@ -51,6 +64,7 @@ class Entry:
         fixed: settings that make the method what its id says; a user cannot change them.
         nfe: evaluations of the prior per image and try, in words.
         preset: id whose presets hold for it, its own unless given.
+        region: where images may change, as a run is told it, if that is part of what the id says.
     """
 
     factory: type[Method]
@@ -59,6 +73,7 @@ class Entry:
     nfe: str
     fixed: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
+    region: str | None = None
 
     def parameters(self) -> dict[str, dict[str, Any]]:
         """Settings a user may change: name to default and help."""
@@ -79,6 +94,17 @@ def _ace(factory: type[ACEAttack], summary: str, nfe: str, norm: str = "l1", **f
     return Entry(factory, summary, _ACE, nfe, {other: 0.0, **fixed}, preset=f"ace-{norm}")
 
 
+def _rcsb(summary: str, where: str, factory: type[Method] = RCSB, **fixed: Any) -> Entry:
+    return Entry(factory, summary, f"{_RCSB}, {where}", _MOVES, fixed)
+
+
+def _within(summary: str, where: str, region: str) -> Entry:
+    """RCSB inside a region that is part of the id; else as C."""
+    return Entry(RCSB, summary, f"{_RCSB}, {where}", _MOVES, preset="rcsb-c", region=region)
+
+
+_MOVES = "moves, and as many backward passes"
+_RCSB_C = _rcsb("RCSB within 30 % of the image", "Table 1 (C)", area=0.3)
 _WITHOUT_MASKS = _maskdime("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
 
 METHODS: dict[str, Entry] = {
@@ -201,6 +227,46 @@ METHODS: dict[str, Entry] = {
         "Frank-Wolfe steps in an l1.5 ball: explains a robust classifier, attacks any other",
         f"{_SVCE}, as released with DVCE",
         "0",
+    ),
+    "rcsb-a": _rcsb("RCSB within 10 % of the image", "Table 1 (A)", SmallRCSB, area=0.1),
+    "rcsb-b": _rcsb("RCSB within 20 % of the image", "Table 1 (B)", area=0.2),
+    "rcsb-c": _RCSB_C,
+    "rcsb": _RCSB_C,
+    "rcsb-released": _rcsb(
+        "RCSB as its code computes: stretched estimates, cells from quantiles",
+        "authors' code",
+        ReleasedRCSB,
+    ),
+    "rcsb-step-naive": Entry(
+        RCSBNaive,
+        "a bridge guided by the gradient at z itself",
+        f"{_RCSB}, Figure 3 (1)",
+        "moves",
+        {"truncation": 1.0},
+    ),
+    "rcsb-step-tweedie": _rcsb(
+        "guided through the clean estimate", "Figure 3 (2)", RCSBTweedie, truncation=1.0
+    ),
+    "rcsb-step-adam": _rcsb("… with Adam's moments", "Figure 3 (3)", RCSBAdam, truncation=1.0),
+    "rcsb-step-adaptive-norm": _rcsb(
+        "… in units of the first step's norm", "Figure 3 (4)", truncation=1.0
+    ),
+    "rcsb-step-truncation": _RCSB_C,
+    "rcsb-freeform-10-20": _within("RCSB within random strokes", "Table 2 B", "free-form:10-20"),
+    "rcsb-freeform-20-30": _within("RCSB within random strokes", "Table 2 B", "free-form:20-30"),
+    "rcsb-truth": Entry(
+        RCSB,
+        "RCSB where the true counterfactual changes: an upper bound",
+        "this package, after Sobieski et al., ICLR 2025",
+        _MOVES,
+        preset="rcsb-c",
+        region="truth",
+    ),
+    "inpaint": Entry(
+        Inpainting,
+        "the bridge alone: the region is filled again, without guidance",
+        "Liu et al., I²SB: Image-to-Image Schrödinger Bridge, ICML 2023",
+        "moves",
     ),
     "pgd": Entry(
         PGD,

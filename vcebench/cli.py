@@ -24,6 +24,7 @@ from vcebench.commands import (
     listing,
     outside,
     profile,
+    region,
     report,
     run,
     scale,
@@ -86,6 +87,7 @@ app.command()(truth.truth)
 app.command()(truth.sanity)
 app.command()(profile.profile)
 app.command()(report.report)
+app.command()(region.region)
 app.add_typer(baseline.app, name="baseline")
 app.command()(claims.claims)
 app.command()(compare.compare)

@@ -58,6 +58,7 @@ class Explanation:
         mask_z, mask_x: last masks, boolean with shape (B, 1, H, W); None if the method has none.
         backward: vector-Jacobian products through the prior of each image, int64 with shape (B,);
             zeros unless given.
+        region: where the images could change, boolean with shape (B, 1, H, W); None if everywhere.
     """
 
     x_cf: Tensor
@@ -65,6 +66,7 @@ class Explanation:
     mask_z: Tensor | None = None
     mask_x: Tensor | None = None
     backward: Tensor = dataclasses.field(default=None)  # type: ignore[assignment]
+    region: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.backward is None:
@@ -100,10 +102,12 @@ class Method(ABC):
     Attributes:
         needs: roles of networks it asks for besides the classifier; a run loads no others.
         weights: weights of the joint loss that it reads; others cannot be given.
+        regional: it can be told where images may change (`Extras.region`) and keeps to it.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"prior", "perceptual"})
     weights: ClassVar[frozenset[str]] = WEIGHTS
+    regional: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

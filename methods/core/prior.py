@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -25,6 +25,7 @@ class Posterior:
         log_variance: its logarithm.
         x0: the clean image x̂0 estimated from z_i, clipped to [-1, 1] unless told otherwise.
         noise: the noise ε̂ that the network sees in z_i.
+        carry: coefficient of z_i in the mean.
     """
 
     mean: Tensor
@@ -32,10 +33,18 @@ class Posterior:
     log_variance: Tensor
     x0: Tensor
     noise: Tensor
+    carry: float
 
     def detached(self) -> Posterior:
         """The same numbers without their graph."""
-        return Posterior(*(getattr(self, field.name).detach() for field in fields(self)))
+        return Posterior(
+            self.mean.detach(),
+            self.variance.detach(),
+            self.log_variance.detach(),
+            self.x0.detach(),
+            self.noise.detach(),
+            self.carry,
+        )
 
     def sample(self, noise: Tensor) -> Tensor:
         """mean + σ·noise."""
@@ -77,7 +86,7 @@ class Prior(nn.Module):
         """
         if self.observer is not None:
             self.observer(len(z))
-        t = torch.full((len(z),), int(self.schedule.timestep_map[i]), device=z.device)
+        t = torch.full((len(z),), self.time(i), device=z.device)
         output: Tensor
         if recompute:
             output = checkpoint(self.network, z, t, use_reentrant=False, preserve_rng_state=False)
@@ -85,6 +94,10 @@ class Prior(nn.Module):
             output = self.network(z, t)
         # Half-precision tiers run the network only; the arithmetic of a step stays float32.
         return output.float()
+
+    def time(self, i: int) -> int | float:
+        """What the network is told of index i: its original timestep."""
+        return int(self.schedule.timestep_map[i])
 
     def posterior(
         self, z: Tensor, i: int, *, clip: bool = True, differentiable: bool = False
@@ -153,8 +166,6 @@ class Prior(nn.Module):
         x0 = (1.0 / bar) ** 0.5 * z - (1.0 / bar - 1.0) ** 0.5 * noise
         if clip:
             x0 = x0.clamp(-1, 1)
-        mean = (
-            float(schedule.posterior_mean_coef1[i]) * x0
-            + float(schedule.posterior_mean_coef2[i]) * z
-        )
-        return Posterior(mean, torch.exp(log_variance), log_variance, x0, noise)
+        carry = float(schedule.posterior_mean_coef2[i])
+        mean = float(schedule.posterior_mean_coef1[i]) * x0 + carry * z
+        return Posterior(mean, torch.exp(log_variance), log_variance, x0, noise, carry)

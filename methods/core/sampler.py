@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from vcebench.methods.core.masks import blend
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace, given, setting
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
+from vcebench.methods.core.regions import Region
 
 Masks = tuple[Tensor | None, Tensor | None]
 """(M^z, M^x), boolean with shape (B, 1, H, W); None means everywhere."""
@@ -42,6 +43,7 @@ class State:
 
     `stopped`, with shape (B,), marks images whose guidance has ended; `region`, boolean with shape
     (B, 1, H, W), is where the images may change, None if everywhere; `posterior` is this step's;
+    `memory` is what a method keeps from one step to the next;
     `nfe` and `backward`, (B,), count evaluations of the prior and backward passes through it.
     """
 
@@ -56,6 +58,7 @@ class State:
     backward: Tensor
     region: Tensor | None = None
     posterior: Posterior = field(init=False)
+    memory: Any = None
     step: int = 0
     i: int = 0
     mask_z: Tensor | None = None
@@ -106,6 +109,7 @@ class Guided(Method):
         clip_estimate: x̂0 is clipped to [-1, 1].
     """
 
+    regional: ClassVar[bool] = True
     through_prior: ClassVar[bool] = False
     clip_estimate: ClassVar[bool] = True
 
@@ -146,6 +150,10 @@ class Guided(Method):
     def start(self) -> int:
         """Index the input is noised to before the first step."""
         return self.tau
+
+    def default_region(self) -> Region | None:
+        """Where images may change if nobody says where; None means everywhere."""
+        return None
 
     def begin(self, state: State) -> Tensor:
         """The first z; the input noised to `start()` unless a method begins elsewhere."""
@@ -200,16 +208,20 @@ def reverse(
         MethodError: see `Method.check`.
     """
     x, region = guidance.x, extras.region
+    if region is None and (finder := method.default_region()) is not None:
+        region = finder(guidance, noise)
     method.check(prior, tuple(x.shape[1:]))
     nfe = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     stopped = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     backward = nfe.clone()
     state = State(given(prior), guidance, noise, pass_index, x, x, nfe, stopped, backward, region)
     state.z = method.begin(state)
+    mask_z = mask_x = None
     for state.step, state.i in enumerate(reversed(range(method.tau))):
-        state.posterior = _evaluate(method, state)
-        state.nfe += 1
-        state.x_t = method.estimate(state, state.posterior)
+        with torch.set_grad_enabled(method.through_prior):
+            state.posterior = _evaluate(method, state)
+            state.nfe += 1
+            state.x_t = method.estimate(state, state.posterior)
         gradient = method.gradient(state)
         if method.through_prior:
             state.settle()
@@ -224,18 +236,20 @@ def reverse(
         )
         state.x_t = method.advance(state, posterior)
     x_cf = blend(region, method.finish(state), x)
-    return Explanation(x_cf, state.nfe, state.mask_z, state.mask_x, state.backward)
+    # A method without masks of its own has none inside a region either.
+    mask_z = None if mask_z is None else state.mask_z
+    mask_x = None if mask_x is None else state.mask_x
+    return Explanation(x_cf, state.nfe, mask_z, mask_x, state.backward, region)
 
 
 def _evaluate(method: Guided, state: State) -> Posterior:
     """This step's posterior; with the graph back to z where gradients go through the prior."""
     if not method.through_prior:
         return state.prior.posterior(state.z, state.i, clip=method.clip_estimate)
-    with torch.enable_grad():
-        state.z = state.z.detach().requires_grad_()
-        # Kept, not computed again: one graph is the peak either way, and several gradients use it.
-        output = state.prior.evaluate(state.z, state.i)
-        return state.prior.from_output(state.z, state.i, output, method.clip_estimate)
+    state.z = state.z.detach().requires_grad_()
+    # Kept, not computed again: one graph is the peak either way, and several gradients use it.
+    output = state.prior.evaluate(state.z, state.i)
+    return state.prior.from_output(state.z, state.i, output, method.clip_estimate)
 
 
 def chain(

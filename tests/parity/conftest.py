@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,16 @@ def golden_unet() -> UNet:
 
 
 @pytest.fixture(scope="session")
+def golden_bridge(golden_unet: UNet) -> UNet:
+    """The bridge network: the U-Net without its variance channels."""
+    weights = dict(golden_unet.state_dict())
+    weights |= {key: weights[key][:3] for key in ("out.2.weight", "out.2.bias")}
+    network = UNet(replace(golden_unet.config, out_channels=3))
+    network.load_state_dict(weights, strict=True)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
 def golden_prior(golden_unet: UNet) -> Prior:
     return Prior(golden_unet, linear_schedule(500, 200))
 
@@ -113,6 +124,43 @@ def golden_classifier() -> GoldenClassifier:
     classifier = GoldenClassifier()
     classifier.load_state_dict(load("trajectories/classifier"), strict=True)
     return classifier.eval()
+
+
+class GoldenLogits(nn.Module):
+    """A golden classifier asked for classes: five logits, or the pair (f, -f) of a single one."""
+
+    def __init__(self, network: nn.Module, pair: bool = False) -> None:
+        super().__init__()
+        self.network, self.pair = network, pair
+
+    def logits(self, x: Tensor) -> Tensor:
+        out: Tensor = self.network(x)
+        return torch.cat([out, -out], dim=1) if self.pair else out
+
+    def logit(self, x: Tensor, classes: Tensor) -> Tensor:
+        return self.logits(x).gather(1, classes[:, None])[:, 0]
+
+    def log_prob(self, x: Tensor, classes: Tensor) -> Tensor:
+        logits = self.logits(x)
+        log_probs = nn.functional.logsigmoid(logits) if self.pair else logits.log_softmax(dim=1)
+        return log_probs.gather(1, classes[:, None])[:, 0]
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.logits(x).argmax(dim=1)
+
+
+@pytest.fixture(scope="session")
+def five() -> GoldenLogits:
+    """The golden classifier with five logits."""
+    network = GoldenClassifier(logits=5)
+    network.load_state_dict(load("trajectories/classifier_multiclass"), strict=True)
+    return GoldenLogits(network.eval())
+
+
+@pytest.fixture(scope="session")
+def pair(golden_classifier: GoldenClassifier) -> GoldenLogits:
+    """The golden classifier with one logit f, as the pair (f, -f)."""
+    return GoldenLogits(golden_classifier, pair=True)
 
 
 class ByImageNet(nn.Module):

@@ -9,12 +9,13 @@ import typer
 
 from vcebench.commands.options import DataRoot, say
 
-_OWN = "A prior of your own images"
+_OWN = "A network of your own images"
 
 
 def train(
     dataset: Annotated[
-        str, typer.Argument(help="an embedded data set; or `prior`, for images of your own")
+        str,
+        typer.Argument(help="an embedded data set; or `prior` or `bridge`, for images of your own"),
     ],
     part: Annotated[
         list[str] | None, typer.Option(help="train only this part; can be repeated")
@@ -55,24 +56,25 @@ def train(
       vcebench train digits --part prior --output my-networks
 
       vcebench train prior --data my-images --size 64
+
+      vcebench train bridge --data my-images --size 64
     """
     from vcebench.errors import UserError, user_errors
     from vcebench.training.registry import train as train_networks
 
-    if dataset == "prior":
+    if dataset in ("prior", "bridge"):
         if images is None:
-            raise UserError("`train prior` needs your images: --data FOLDER")
-        from vcebench.training.folder import PriorPlan, train_prior
+            raise UserError(f"`train {dataset}` needs your images: --data FOLDER")
+        from vcebench.training.folder import OwnPlan, train_own
 
-        plan = PriorPlan(_sides(size), width, steps, batch_size, flip)
+        plan = OwnPlan(_sides(size), width, steps, batch_size, flip)
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
         with user_errors():
-            path = train_prior(
-                images, output or Path("checkpoints/own"), plan, restart, skip_bad=skip_bad
-            )
+            output = output or Path("checkpoints/own")
+            path = train_own(dataset, images, output, plan, restart, skip_bad=skip_bad)
         typer.echo(str(path))
         return
     with user_errors():

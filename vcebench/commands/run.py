@@ -138,6 +138,15 @@ def run(
     trace: Annotated[
         int, typer.Option(min=0, help="keep all steps of that many images", rich_help_panel=_RUN)
     ] = 0,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="where images may change: cells, pixels, free-form:10-20, all, truth, part:NAME, "
+            "or a folder of masks (docs/regions.md)",
+            rich_help_panel=_METHOD,
+        ),
+    ] = None,
     data_root: DataRoot = None,
     dry_run: Annotated[
         bool,
@@ -169,7 +178,9 @@ def run(
 
       vcebench run --method fastdime --dataset digits --seeds 5 --format json > row.json
 
-      vcebench run --config mine.toml --limit 8
+      vcebench run --method maskdime --dataset synthfaces --region part:mouth
+
+      vcebench run --config mine.toml --limit 8 --region masks
 
       vcebench run --method dime --dataset synthfaces --limit 0 --dry-run
 
@@ -208,6 +219,7 @@ def run(
         skip_bad=skip_bad,
         classifier=classifier.value,
         shard=None if shard is None else parse_shard(shard, os.environ),
+        region=region,
         name=name,
     )
     if config is not None:

@@ -127,3 +127,20 @@ class HasTruth(Protocol):
     """An image set that knows the true counterfactual of its examples."""
 
     def truth(self, index: int, target: int) -> Truth: ...
+
+
+@runtime_checkable
+class HasRegions(Protocol):
+    """An image set that knows where the things in its images are."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of things that a region can be."""
+        ...
+
+    def region(self, index: int, part: str | None = None) -> Tensor:
+        """Where an image differs with and without a part, bool with shape (H, W).
+
+        Without a part, where it differs between the task's two labels, all else held.
+        """
+        ...

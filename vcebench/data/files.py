@@ -23,7 +23,11 @@ from vcebench.errors import UserError
 
 ENVIRONMENT = "VCEBENCH_DATA"
 
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
 
 
 class BadImageError(UserError):
@@ -41,7 +45,7 @@ class Geometry:
     height: int
     width: int
     fit: Literal["crop", "stretch", "pad"] = "crop"
-    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    resample: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
 
     def apply(self, image: Image.Image) -> Image.Image:
         """The image with the wanted size."""

@@ -28,7 +28,7 @@ from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import mapped_array
-from vcebench.metrics import causal, cout, cues, distances
+from vcebench.metrics import causal, cout, cues, distances, regions
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import remembered
 from vcebench.models.memory import give_back_memory, keep_freed_memory
@@ -197,8 +197,12 @@ def _look(folder: RunFolder, pair: _Pair, bundle: Bundle) -> dict[str, Array]:
     for role, network in _embedders(asked).items():
         found[f"{role}:x"] = network(x).flatten(1)
         found[f"{role}:x_cf"] = network(x_cf).flatten(1)
+    true = None
     if all(folder.has("truths", row) for row in pair.rows):
-        found |= _against_truth(folder, pair)
+        truths = folder.images("truths", pair.rows)
+        true = _true_region(folder, pair, truths)
+        found |= _against_truth(pair, truths, true)
+    found |= _within_regions(folder, pair, true)
     return {name: _numpy(value) for name, value in found.items()}
 
 
@@ -240,12 +244,16 @@ def _cout(pair: _Pair, bundle: Bundle) -> Array:
     return cout.cout(pair.originals, pair.counterfactuals, source, target, probabilities).scores
 
 
-def _against_truth(folder: RunFolder, pair: _Pair) -> dict[str, Array]:
-    truths, exact = folder.images("truths", pair.rows), pair.originals
+def _true_region(folder: RunFolder, pair: _Pair, truths: Tensor) -> Array:
+    """What the true counterfactuals change, boolean (b, H, W)."""
+    exact = pair.originals
     if all(folder.has("originals", row) for row in pair.rows):
         # The inputs before a foreign program's JPEG, whose traces are no true region.
         exact = folder.images("originals", pair.rows)
-    region = causal.true_region(exact, truths)
+    return causal.true_region(exact, truths)
+
+
+def _against_truth(pair: _Pair, truths: Tensor, region: Array) -> dict[str, Array]:
     edit = (pair.originals, pair.counterfactuals)
     return {
         "gt_iou": causal.gt_iou(*edit, region),
@@ -253,6 +261,22 @@ def _against_truth(folder: RunFolder, pair: _Pair) -> dict[str, Array]:
         "gt_l1": causal.gt_l1(pair.counterfactuals, truths),
         "off_target": causal.off_target(*edit, region),
     }
+
+
+def _within_regions(folder: RunFolder, pair: _Pair, true: Array | None) -> dict[str, Array]:
+    """What there is to say of the regions the images were explained in; nothing without any."""
+    stored = [folder.region(row) for row in pair.rows]
+    known = [region for region in stored if region is not None]
+    if len(known) < len(stored):
+        return {}
+    region = torch.stack(known)
+    found = {
+        "outside_change": regions.outside_change(pair.originals, pair.counterfactuals, region),
+        "region_area": regions.region_area(region),
+    }
+    if true is not None:
+        found["region_iou"] = regions.region_iou(region, true)
+    return found
 
 
 def _along_causes(pair: _Pair, planted: HasCue | None) -> dict[str, Array]:

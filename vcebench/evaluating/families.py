@@ -172,6 +172,21 @@ def _truth(c: Context) -> dict[str, MetricValue]:
     return {id: c.per_image(id, c.found.values[id]) for id in ids}
 
 
+def _regions(c: Context) -> dict[str, MetricValue]:
+    ids = ("outside_change", "region_area", "region_iou")
+    if "region_area" not in c.found.values:
+        return {id: missing(id, "explained without a region") for id in ids}
+    empty = int((c.found.values["region_area"] == 0).sum())
+    if empty:
+        c.notes.append(
+            f"{empty} of {len(c.rows)} regions are empty; those images stayed as they were"
+        )
+    unknown = missing("region_iou", f"the true counterfactuals of {c.config.dataset} are not known")
+    return {
+        id: c.per_image(id, c.found.values[id]) if id in c.found.values else unknown for id in ids
+    }
+
+
 def _cues(c: Context) -> dict[str, MetricValue]:
     ids = ("cue_recall", "cue_precision", "share_agreement")
     images = c.planted
@@ -201,6 +216,7 @@ FAMILIES: tuple[Callable[[Context], dict[str, MetricValue]], ...] = (
     _identity,
     _attributes,
     _truth,
+    _regions,
     _cues,
 )
 """Each gives its metrics, missing ones with their reason."""

@@ -33,7 +33,7 @@ from vcebench.version import __version__
 FOLDER = "evaluated"
 FORMAT = 1
 """To be raised with every change of what is extracted, or of how."""
-SEEN = ("inputs", "counterfactuals", "truths", "originals")
+SEEN = ("inputs", "counterfactuals", "regions", "truths", "originals")
 """Files of an image that values follow from."""
 
 Array = npt.NDArray[Any]

@@ -124,6 +124,18 @@ def decode_masks(content: bytes) -> tuple[Tensor, Tensor]:
     return (bits & 1).bool(), (bits & 2).bool()
 
 
+def encode_region(region: Tensor) -> bytes:
+    """A boolean region (1, H, W) as a PNG of one bit a pixel, white where it may change."""
+    buffer = io.BytesIO()
+    Image.fromarray(region[0].cpu().numpy()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def decode_region(content: bytes) -> Tensor:
+    """A region, boolean with shape (H, W), of what `encode_region` made; raises ValueError."""
+    return torch.from_numpy(_pixels(content, "1"))
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, flush it to disk, then rename it into place."""
     temporary = path.with_name(f".{path.name}.tmp")

@@ -1,7 +1,7 @@
 """A run folder as its readers see it.
 
-manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · truths/ID.png ·
-originals/ID.png (the data set's own image, of an import) ·
+manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · regions/ID.png ·
+truths/ID.png · originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
 per-image.parquet · judged/NAME/metrics.json, … ·
 evaluated/KEY.safetensors (what evaluations found in a chunk of images)
@@ -29,7 +29,7 @@ from torch import Tensor
 from vcebench.errors import UserError, one_line
 from vcebench.folders import inside
 from vcebench.folders.digests import content_digest
-from vcebench.folders.images import Codec, decode, decode_masks
+from vcebench.folders.images import Codec, decode, decode_masks, decode_region
 from vcebench.folders.manifest import check_belonging, parse_manifest, parse_metrics
 from vcebench.folders.rows import Row, from_table
 from vcebench.folders.tables import read_table
@@ -42,7 +42,7 @@ JUDGED = "judged"
 """Folder of the evaluations by other judges than the explained classifier, one folder each."""
 
 PER_IMAGE = "per-image.parquet"
-KINDS = ("inputs", "counterfactuals", "masks", "truths", "originals", "trace")
+KINDS = ("inputs", "counterfactuals", "masks", "regions", "truths", "originals", "trace")
 """Folders of an image's files; those of the first two have the run's image format."""
 
 
@@ -251,6 +251,19 @@ class RunFolder:
             raise DamagedFileError(self.path, name, f"is damaged ({error})") from error
         self._check_size("masks", row, (outer.shape[0], outer.shape[1]))
         return outer, inner
+
+    def region(self, row: Row) -> Tensor | None:
+        """Where an image was allowed to change, boolean (H, W); None if everywhere."""
+        if not self.has("regions", row):
+            return None
+        content = self.content("regions", row)
+        try:
+            found = decode_region(content)
+        except ValueError as error:
+            name = self.name("regions", row.id)
+            raise DamagedFileError(self.path, name, f"is damaged ({error})") from error
+        self._check_size("regions", row, (found.shape[0], found.shape[1]))
+        return found
 
     def trace(self, row: Row) -> dict[str, Tensor]:
         """The stored steps of an image, see `content`.

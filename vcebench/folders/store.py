@@ -32,7 +32,7 @@ from vcebench.settings.request import needs_of
 
 _LOCK = ".lock"
 # What changes no image may differ between the sittings of a run.
-_FREE = ("trace", "skip_bad")
+_FREE = ("trace", "skip_bad", "masks")
 _CODE = "code_sha256"
 
 

@@ -18,7 +18,7 @@ class Bundle:
 
     Attributes:
         classifier: the classifier that is explained.
-        prior: the diffusion prior that a method walks on, if it was asked for.
+        prior: what a method walks on, a diffusion prior or a bridge, if it was asked for.
         perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
         robust: an adversarially trained classifier of the same question, likewise; it guides only.
         representation: features of set distances: (B, 3, H, W) → (B, D).

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vcebench.data.base import Task
+from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
@@ -44,6 +45,7 @@ class Files:
     robust: tuple[str, ...] = ()
     identity: str | None = None
     prior: str = "prior"
+    bridge: str = "bridge"
     perceptual: str = "perceptual"
     representation: str = "representation"
 
@@ -120,13 +122,10 @@ def load_shipped_bundle(
         networks[role], cards[role] = load_network(path)
         networks[role].to(device)
         hashes[role] = sha256(path)
-    prior = None
-    if "prior" in networks:
-        prior = Prior(networks["prior"], _schedule(cards["prior"])).to(device)
     oracle, robust = networks.get("oracle"), networks.get("robust")
     return Bundle(
         classifier=_classifier(networks["classifier"], task, cards["classifier"]),
-        prior=prior,
+        prior=_walked(networks, cards),
         perceptual=networks.get("perceptual"),
         robust=None if robust is None else _classifier(robust, task, cards["robust"]),
         representation=_features(networks.get("representation")),
@@ -152,6 +151,7 @@ def _names(
         "classifier": files.explained(task.name)
         + ("" if classifier == "task" else f"-{classifier}"),
         "perceptual": files.perceptual,
+        "bridge": files.bridge,
     } | ({"robust": "robust"} if task.name in files.robust else {})
     for role in sorted(needs - making.keys()):
         raise NetworkFileError(
@@ -193,7 +193,22 @@ def _features(network: nn.Module | None) -> nn.Module | None:
     return network
 
 
-def _schedule(card: dict[str, Any]) -> Schedule:
+def _walked(
+    networks: Mapping[str, nn.Module], cards: Mapping[str, Mapping[str, Any]]
+) -> Prior | None:
+    """The network that a method walks on, with its schedule; None without one."""
+    if "prior" in networks:
+        return Prior(networks["prior"], _schedule(cards["prior"]))
+    if "bridge" in networks:
+        described = cards["bridge"].get("bridge", {})
+        if described.keys() != {"steps", "beta_max"}:
+            raise NetworkFileError(f"unknown schedule of the bridge: {described}")
+        bridge = Bridge(int(described["steps"]), float(described["beta_max"]))
+        return BridgePrior(networks["bridge"], bridge)
+    return None
+
+
+def _schedule(card: Mapping[str, Any]) -> Schedule:
     described = card.get("schedule", {})
     if described.get("name") != "linear":
         raise NetworkFileError(f"unknown schedule of the prior: {described}")

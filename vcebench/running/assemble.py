@@ -15,9 +15,13 @@ from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.loading import load_bundle
 from vcebench.running.precision import in_precision
+from vcebench.running.regions import region_of
 from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
 from vcebench.settings.request import method_of, needs_of
+
+WALKED = frozenset({"prior", "bridge"})
+"""Roles of the one network that a method walks on; it is the bundle's prior."""
 
 
 def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
@@ -61,6 +65,7 @@ def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
         batch_size=config.batch_size,
         codec=Codec(config.image_format),
         device=torch.device(config.device),
+        region=region_of(config, _shape(config)),
     )
 
 
@@ -88,7 +93,7 @@ def build_worker(
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
     for role in sorted(needs):
-        if getattr(bundle, role, None) is None:
+        if getattr(bundle, "prior" if role in WALKED else role, None) is None:
             raise UserError(f"{name} needs a {role} network, and there is none; give {role}=…")
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():

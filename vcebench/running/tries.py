@@ -18,6 +18,7 @@ class Item:
     label: true class.
     target: class asked for; None leaves it to the task.
     traced: whether the steps are kept.
+    region: where it may change, bool with shape (1, H, W); None leaves it to run and method.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Item:
     label: int
     target: int | None = None
     traced: bool = False
+    region: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class Outcome:
         image: the counterfactual as its file holds it, uint8 (3, H, W).
         files: kind → content of the files, for a try that may be the last one.
         trace: name → tensor (steps, …) of a traced image.
+        region: where the image could change, bool (1, H, W); None if everywhere.
         batch_size: rows of the batch, if memory allowed fewer than asked for; else None.
         already: the input is of the class asked for; nothing was tried, `image` is the input.
     """
@@ -81,6 +84,7 @@ class Outcome:
     image: Tensor
     mask_z: Tensor | None = None
     mask_x: Tensor | None = None
+    region: Tensor | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     trace: dict[str, Tensor] = field(default_factory=dict)
     batch_size: int | None = None

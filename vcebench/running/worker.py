@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from vcebench.folders.images import Codec, dequantise, encode_masks
-from vcebench.methods.core.guidance import Guidance
-from vcebench.methods.core.method import Explanation, Method
+from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
+from vcebench.methods.core.guidance import BoundGuidance, Guidance
+from vcebench.methods.core.method import Explanation, Extras, Method
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.regions import Region
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
 from vcebench.running.tries import Item, Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
@@ -46,6 +47,8 @@ class Worker:
         codec: how counterfactuals become files.
         device: where it all runs.
         keep_files: encode final images as files.
+        region: finds where images may change that do not bring their own; None leaves it to the
+            method.
     """
 
     method: Method
@@ -63,6 +66,7 @@ class Worker:
     codec: Codec = field(default_factory=Codec)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     keep_files: bool = True
+    region: Region | None = None
 
     @torch.no_grad()
     def explain(
@@ -83,13 +87,16 @@ class Worker:
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
+        guidance, noise = self._guidance(padded, decision), self._noise(padded, x)
+        region = self._region(padded, lambda: guidance.bind(x, decision.target), noise)
         found = self._method(tries).explain(
             x,
             decision.target,
             prior=self.prior,
-            guidance=self._guidance(padded, decision),
-            noise=self._noise(padded, x),
+            guidance=guidance,
+            noise=noise,
             trace=hook,
+            extras=Extras(region=region),
         )
         return self._judge(judge, tries, x, decision, found, hook)
 
@@ -129,6 +136,15 @@ class Worker:
             use_logits=weights.use_logits,
             robust=self.robust,
         )
+
+    def _region(
+        self, padded: Sequence[Try], bind: Callable[[], BoundGuidance], noise: KeyedNoise
+    ) -> Tensor | None:
+        """Where the images may change: the items' own regions, else what the run looks for."""
+        own = [t.item.region for t in padded]
+        if any(region is not None for region in own):
+            return torch.stack([region for region in own if region is not None]).to(self.device)
+        return None if self.region is None else self.region(bind(), noise)
 
     def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
         ids = [t.item.id for t in padded]
@@ -173,16 +189,20 @@ class Worker:
         outcomes = []
         for row, attempt in enumerate(tries):
             facts = {name: column[row] for name, column in values.items()}
-            masks = [None if m is None else m[row].cpu() for m in (found.mask_z, found.mask_x)]
+            masks = [
+                None if m is None else m[row].cpu()
+                for m in (found.mask_z, found.mask_x, found.region)
+            ]
             files = {}
             if self.keep_files and (facts["flipped"] or attempt.last):
-                files = self._files(attempt, levels[row], masks[0], masks[1], facts["finite"])
+                files = self._files(attempt, levels[row], masks, facts["finite"])
             outcomes.append(
                 Outcome(
                     **facts,
                     image=stored[row],
                     mask_z=masks[0],
                     mask_x=masks[1],
+                    region=masks[2],
                     files=files,
                     trace=hook.of(row),
                 )
@@ -197,18 +217,21 @@ class Worker:
         self,
         attempt: Try,
         image: Tensor,
-        mask_z: Tensor | None,
-        mask_x: Tensor | None,
+        masks: Sequence[Tensor | None],
         finite: bool,
     ) -> dict[str, bytes]:
+        """Path → content of what is stored; masks are M^z, M^x and the region."""
         files = self.input_file(attempt.item)
         if not finite:
             return files
         name = f"{attempt.item.id}{self.codec.suffix}"
         files[f"counterfactuals/{name}"] = self.codec.encode(image)
-        masks = encode_masks(mask_z, mask_x)
-        if masks is not None:
-            files[f"masks/{attempt.item.id}.png"] = masks
+        mask_z, mask_x, region = masks
+        encoded = encode_masks(mask_z, mask_x)
+        if encoded is not None:
+            files[f"masks/{attempt.item.id}.png"] = encoded
+        if region is not None:
+            files[f"regions/{attempt.item.id}.png"] = encode_region(region)
         return files
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from vcebench.errors import UserError
 from vcebench.settings.origin import Imported, Plugin
+from vcebench.settings.regions import parse_region
 
 PROTOCOL = "ace-2023/1"
 """Name and version of the definitions that numbers of a run follow."""
@@ -74,6 +75,8 @@ class RunConfig(_Frozen):
     shard: (i, n), only the images i, i + n, i + 2n, … of the run; none for all of them.
     origin: where the images come from, if no registered method made them. What else would make them
         (settings, guidance, batches) is then not known and at its defaults.
+    region: where images may change, see `vcebench.settings.regions`; none leaves it to the method.
+    masks: folder of the masks that `region` names by their digest; where it is changes no image.
     """
 
     method: str
@@ -94,12 +97,21 @@ class RunConfig(_Frozen):
     classifier: Explained = "task"
     shard: tuple[int, int] | None = None
     origin: Annotated[Imported | Plugin | None, Field(discriminator="kind")] = None
+    region: str | None = None
+    masks: str | None = None
 
     @field_validator("shard")
     @classmethod
     def _shard(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
         if value is not None and not 0 <= value[0] < value[1]:
             raise ValueError("shards are counted from 0: use 0/8 … 7/8 for 8 of them")
+        return value
+
+    @field_validator("region")
+    @classmethod
+    def _region(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_region(value)
         return value
 
     def indices(self) -> range:
@@ -117,7 +129,9 @@ class RunConfig(_Frozen):
         unset = {"custom"} if self.custom is None else set()
         unset |= {"classifier"} if self.classifier == "task" else set()
         unset |= {"origin"} if self.origin is None else set()
-        content = self.model_dump(mode="json", exclude={"trace", "skip_bad", "shard"} | unset)
+        unset |= {"region"} if self.region is None else set()
+        free = {"trace", "skip_bad", "shard", "masks"}
+        content = self.model_dump(mode="json", exclude=free | unset)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def folder_name(self, seeds: int = 1) -> str:

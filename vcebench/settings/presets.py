@@ -174,6 +174,11 @@ def preset(dataset: str, task: str) -> Preset:
     return Preset(dataset, "CelebA smile, for want of a preset", 8.0, 0.05, 0.5, batch_size=16)
 
 
+def region_cell(dataset: str, size: tuple[int, int]) -> int:
+    """Side of a region's cells, in pixels: a sixteenth of the shorter side, at least 4."""
+    return 8 if dataset == "synthroads" else max(4, min(size) // 16)
+
+
 def rows() -> Iterator[dict[str, object]]:
     """All presets as table rows, with the weights of the loss, which all of them share."""
     weights = GuidanceConfig()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vcebench.data.base import ImageSet
+from vcebench.data.masks import MaskFolder
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.method import Method
@@ -22,6 +23,7 @@ from vcebench.settings.config import (
 from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.plugins import find_method
 from vcebench.settings.presets import MethodPreset, method_preset, preset
+from vcebench.settings.regions import parse_region
 from vcebench.settings.runtable import run_table
 
 SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
@@ -40,6 +42,7 @@ class Request:
     classifier: "task", or "random" or "permuted" for the sanity check.
     custom: a task of somebody's own; it takes the place of data set, task and split.
     shard: (i, n), only every n-th image from the i-th on.
+    region: where images may change (`vcebench.settings.regions`), or a folder of masks.
     name: what tables call a method that is given by its place.
     """
 
@@ -61,6 +64,7 @@ class Request:
     classifier: str = "task"
     custom: CustomTask | None = None
     shard: tuple[int, int] | None = None
+    region: str | None = None
     name: str | None = None
 
 
@@ -109,6 +113,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         classifier=request.classifier,
         custom=_custom(request, images),
         shard=request.shard,
+        **_region(request),
         origin=origin,
     )
     return config, images
@@ -143,6 +148,29 @@ def with_custom(request: Request, path: Path) -> Request:
 def _custom(request: Request, images: ImageSet) -> dict[str, Any] | None:
     custom = request.custom
     return None if custom is None else custom.named(images).model_dump(mode="json")
+
+
+def _region(request: Request) -> dict[str, str]:
+    """Region and folder of masks of a configuration, as far as there are any."""
+    entry, asked = METHODS[request.method], request.region
+    if entry.region is not None:
+        if asked is not None:
+            raise UserError(
+                f"--region is {entry.region} by definition of {request.method}; drop it"
+            )
+        return {"region": entry.region}
+    if asked is None:
+        return {}
+    if not entry.factory.regional:
+        raise UserError(
+            f"{request.method} cannot be told where to change an image; use a method that is "
+            "guided in pixels, such as maskdime or rcsb-c"
+        )
+    if Path(asked).is_dir():
+        return {"region": f"files:{MaskFolder(Path(asked)).digest()}", "masks": asked}
+    if parse_region(asked).kind == "files":
+        raise UserError("name the folder of the masks: --region FOLDER")
+    return {"region": asked}
 
 
 def _images(request: Request) -> ImageSet:

@@ -22,7 +22,7 @@ _INK, _PAPER = (25, 25, 25), (255, 255, 255)
 
 
 def contact_sheet(folder: RunFolder, task: Task, count: int = 12) -> Image.Image:
-    """Input, counterfactual, difference, masks (and true counterfactual) of some images.
+    """Input, counterfactual, difference, region, masks, true counterfactual of some images.
 
     The difference is signed: red is brighter than before, blue darker, white unchanged. Images are
     enlarged by whole factors, so that pixels stay pixels.
@@ -58,6 +58,9 @@ def _cells(folder: RunFolder, row: Row) -> dict[str, Image.Image]:
     """Heading → enlarged picture of one image."""
     before, after = folder.images("inputs", [row])[0], folder.images("counterfactuals", [row])[0]
     cells = {"input": before, "counterfactual": after, "difference": difference(before, after)}
+    region = folder.region(row)
+    if region is not None:
+        cells["region"] = region_picture(before, region)
     masks = folder.masks(row)
     if masks is not None:
         cells["mask z"], cells["mask x"] = (_mask(mask) for mask in masks)
@@ -76,6 +79,17 @@ def difference(before: Tensor, after: Tensor) -> Tensor:
     up, down = change.clamp(0, 1), (-change).clamp(0, 1)
     coloured = torch.stack([1 - down, 1 - torch.maximum(up, down), 1 - up])
     return (coloured * 255).round().to(torch.uint8)
+
+
+def region_picture(image: Tensor, region: Tensor) -> Tensor:
+    """An image with all that may not change faded to grey: uint8 (3, H, W).
+
+    Args:
+        image: uint8 (3, H, W).
+        region: where it may change, boolean (H, W).
+    """
+    grey = (96 + 0.35 * image.float().mean(dim=0)).round().to(torch.uint8)
+    return torch.where(region, image, grey)
 
 
 def _mask(mask: Tensor) -> Tensor:

@@ -10,15 +10,21 @@ from vcebench.models.shipped import load_network
 from vcebench.weights.shipped import sha256
 
 SAMPLES, ASCENTS = "prior.png", "robust.png"
-NO_FLOORS: Mapping[str, Mapping[str, float]] = {}
+Bounds = Mapping[str, Mapping[str, float]]
+"""Stem of a network file → name of a figure → its bound."""
+NO_BOUNDS: Bounds = {}
 
 
 def write_model_card(
-    dataset: str, text: str, folder: Path, floors: Mapping[str, Mapping[str, float]] = NO_FLOORS
+    dataset: str,
+    text: str,
+    folder: Path,
+    floors: Bounds = NO_BOUNDS,
+    ceilings: Bounds = NO_BOUNDS,
 ) -> Path:
     """Write FOLDER/MODEL_CARD.md about every network file in the folder.
 
-    `floors` are the figures a network has to reach, by stem of its file and name of the figure.
+    A network has to reach its `floors`, and may not go beyond its `ceilings`.
 
     Pictures FOLDER/prior.png and FOLDER/robust.png, drawn by `vcebench show NAME --prior` and
     `--robust`, are shown if they are there.
@@ -36,14 +42,15 @@ def write_model_card(
             f"(`vcebench show {dataset} --robust`).\n\n![ascents]({ASCENTS})"
         )
     sections += [
-        _section(path, floors.get(path.stem, {})) for path in sorted(folder.glob("*.safetensors"))
+        _section(path, floors.get(path.stem, {}), ceilings.get(path.stem, {}))
+        for path in sorted(folder.glob("*.safetensors"))
     ]
     path = folder / "MODEL_CARD.md"
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     return path
 
 
-def _section(path: Path, floors: Mapping[str, float]) -> str:
+def _section(path: Path, floors: Mapping[str, float], ceilings: Mapping[str, float]) -> str:
     network, card = load_network(path)
     parameters = sum(p.numel() for p in network.parameters())
     recipe = card.get("recipe", {})
@@ -52,11 +59,12 @@ def _section(path: Path, floors: Mapping[str, float]) -> str:
         ("architecture", f"{recipe.get('architecture')}, {_pairs(recipe.get('config', {}))}"),
         ("parameters", f"{parameters:,}; {path.stat().st_size / 1e6:.2f} MB on disk (float16)"),
         ("measured after the float16 round trip", _pairs(card.get("measured", {}))),
-        *_against(floors, card.get("measured", {})),
+        *_against(floors, ceilings, card.get("measured", {})),
         (
             "training",
-            f"{card['steps']:,} steps, seed {card['seed']}, {card['train_seconds'] / 60:.1f} "
-            f"minutes on {card['threads']} thread(s) of {card['machine']}, torch {card['torch']}",
+            f"{card['steps']:,} steps{_begun(card)}, seed {card['seed']}, "
+            f"{card['train_seconds'] / 60:.1f} minutes on {card['threads']} thread(s) of "
+            f"{card['machine']}, torch {card['torch']}",
         ),
         ("SHA-256", f"`{sha256(path)}`"),
     ]
@@ -64,14 +72,27 @@ def _section(path: Path, floors: Mapping[str, float]) -> str:
     return f"## `{path.name}`: {card['title']}\n\n{card['summary']}\n\n| | |\n|---|---|\n{table}"
 
 
-def _against(floors: Mapping[str, float], measured: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A line that says of every floor whether it is reached; none without floors."""
+def _against(
+    floors: Mapping[str, float], ceilings: Mapping[str, float], measured: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """A line that says of every bound whether it is kept; none without bounds."""
+    missing = float("nan")
     verdicts = [
-        f"{name.replace('_', ' ')} at least {_number(floor)}: "
-        + ("reached" if measured.get(name, float("-inf")) >= floor else "**not reached**")
+        (f"{name} at least {_number(floor)}", measured.get(name, missing) >= floor)
         for name, floor in floors.items()
+    ] + [
+        (f"{name} at most {_number(ceiling)}", measured.get(name, missing) <= ceiling)
+        for name, ceiling in ceilings.items()
     ]
-    return [("floor", ", ".join(verdicts))] if verdicts else []
+    said = [
+        f"{wanted.replace('_', ' ')}: {'reached' if kept else '**not reached**'}"
+        for wanted, kept in verdicts
+    ]
+    return [("floor", ", ".join(said))] if said else []
+
+
+def _begun(card: Mapping[str, Any]) -> str:
+    return f" from the weights of `{card['begun_from']}`" if "begun_from" in card else ""
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.data.digits import CLASSES, arrays
+from vcebench.data.digits import CLASSES, SIZE, arrays
 from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.shipped import ASSETS
 from vcebench.training import augment
+from vcebench.training.bridge import bridge_loss, bridge_part
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
@@ -101,7 +102,15 @@ def _prior_figures(network: nn.Module) -> dict[str, Any]:
 
 def recipe() -> Recipe:
     """The parts, in the order of their use."""
-    parts = (_prior(), _classifier(), _representation(), _perceptual(), _plain(), _robust())
+    parts = (
+        _prior(),
+        _classifier(),
+        _representation(),
+        _perceptual(),
+        _plain(),
+        _robust(),
+        _bridge(),
+    )
     return Recipe("digits", TEXT, parts)
 
 
@@ -172,6 +181,33 @@ def _perceptual() -> Part:
         measure=_perceptual_figures,
         wrap=lambda network: PerceptualTrainer(network, CLASSES),
         facts={"unit": 1.0},
+    )
+
+
+def _bridge() -> Part:
+    def open_data() -> Loss:
+        images, _ = arrays("train")
+
+        def batch(generator: torch.Generator) -> Tensor:
+            x, _ = augment.draw(images, 32, generator)
+            return augment.shift(x, 1, generator)
+
+        return bridge_loss(batch, (SIZE, SIZE), seed=81)
+
+    return bridge_part(
+        dataset="digits",
+        config={
+            "model_channels": 32,
+            "channel_mult": (1, 1, 2),
+            "num_res_blocks": 1,
+            "attention_factors": (4,),
+            "num_heads": 2,
+            "resblock_updown": False,
+        },
+        settings=LoopSettings(steps=2000, seed=81, learning_rate=5e-4, ema=0.999),
+        loss=open_data,
+        held_out=lambda: arrays("test")[0],
+        ceilings={"x0_error": 0.03},
     )
 
 

@@ -1,15 +1,16 @@
-"""A prior of somebody's own images: `vcebench train prior --data FOLDER`."""
+"""Networks of somebody's own images: `vcebench train prior|bridge --data FOLDER`."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vcebench.data.files import BadImageError, Geometry
 from vcebench.data.folder import FolderSet, folder_set
@@ -19,6 +20,7 @@ from vcebench.errors import UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
+from vcebench.training.bridge import BRIDGE, bridge_loss
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, train_part
@@ -27,8 +29,8 @@ CHAIN, RESPACING = 500, 200
 
 
 @dataclass(frozen=True)
-class PriorPlan:
-    """How large the prior is and how long it is trained.
+class OwnPlan:
+    """How large a network of one's own images is and how long it is trained.
 
     Attributes:
         size: height and width of the images, multiples of 8.
@@ -47,25 +49,27 @@ class PriorPlan:
     seed: int = 0
 
 
-def train_prior(
+def train_own(
+    role: str,
     folder: Path,
     output: Path,
-    plan: PriorPlan,
+    plan: OwnPlan,
     restart: bool = False,
     progress: bool = True,
     skip_bad: bool = False,
 ) -> Path:
-    """Train a prior on all images of a folder, or go on training it; returns the network file.
+    """Train a network on all images of a folder, or go on training it; returns the network file.
 
     Args:
+        role: "prior" or "bridge"; a bridge begins from OUTPUT/prior.safetensors if that is there.
         folder: images, in class sub-folders or not; they are cropped to the plan's size.
-        output: folder of prior.safetensors; the training state lies in its folder `state`.
+        output: folder of ROLE.safetensors; the training state lies in its folder `state`.
         restart: begin anew.
         progress: report on stderr.
         skip_bad: leave out images that cannot be read, and say so.
 
     Everything that decides the training, the pixels included, is part of its recipe: other images
-    make another prior.
+    make another network.
 
     Raises UserError: no image, one that cannot be read, or a size or width that does not fit.
     """
@@ -78,7 +82,8 @@ def train_prior(
     usable, digest = _look_through(images, skip_bad)
     for line in images.notes():
         print(line, file=sys.stderr)
-    part = _part(images, usable, digest, plan)
+    material = _Material(images, usable, digest, plan)
+    part = _prior(material) if role == "prior" else _bridge(material, output / "prior.safetensors")
     return train_part("own", part, output, restart=restart, progress=progress)
 
 
@@ -100,44 +105,77 @@ def _look_through(images: FolderSet, skip_bad: bool) -> tuple[list[int], str]:
     return usable, digest.hexdigest()
 
 
-def _part(images: ListedSet, usable: Sequence[int], digest: str, plan: PriorPlan) -> Part:
-    return Part(
-        name="prior",
-        title="prior of one's own images",
-        summary=f"Trained on {len(usable)} images of {plan.size[0]}x{plan.size[1]} pixels.",
-        architecture="unet",
-        config={
-            "model_channels": plan.width,
-            "channel_mult": (1, 2, 3, 4),
-            "num_res_blocks": 1,
-            "attention_factors": (8,),
-            "num_heads": 4,
-            "resblock_updown": True,
-        },
-        settings=LoopSettings(
-            steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
-        ),
-        loss=lambda: _loss(images, usable, plan),
-        inputs={
-            "images": len(usable),
-            "pixels": digest,
-            "size": list(plan.size),
-            "batch": plan.batch,
-            "flip": plan.flip,
-        },
+@dataclass(frozen=True)
+class _Material:
+    """The images a network is trained on, and how; `usable` are positions of those to read."""
+
+    images: ListedSet
+    usable: Sequence[int]
+    digest: str
+    plan: OwnPlan
+
+    def batch(self, generator: torch.Generator) -> Tensor:
+        """Images in [-1, 1], float32 (B, 3, H, W)."""
+        count = len(self.usable)
+        chosen = torch.randint(count, (self.plan.batch,), generator=generator).tolist()
+        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        if self.plan.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+            x = torch.where(mirrored, x.flip(3), x)
+        return x
+
+    def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:
+        """What is alike in all networks of one's own images."""
+        plan, count = self.plan, len(self.usable)
+        return Part(
+            name=name,
+            title=title,
+            summary=f"Trained on {count} images of {plan.size[0]}x{plan.size[1]} pixels.",
+            architecture="unet",
+            config={
+                "model_channels": plan.width,
+                "channel_mult": (1, 2, 3, 4),
+                "num_res_blocks": 1,
+                "attention_factors": (8,),
+                "num_heads": 4,
+                "resblock_updown": True,
+                **more.pop("config", {}),
+            },
+            settings=LoopSettings(
+                steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
+            ),
+            loss=loss,
+            inputs={
+                "images": count,
+                "pixels": self.digest,
+                "size": list(plan.size),
+                "batch": plan.batch,
+                "flip": plan.flip,
+            },
+            **more,
+        )
+
+
+def _prior(material: _Material) -> Part:
+    def open_data() -> Loss:
+        diffusion = DiffusionLoss(CHAIN)
+        return lambda network, generator: diffusion(network, material.batch(generator), generator)
+
+    return material.part(
+        "prior",
+        "prior of one's own images",
+        open_data,
         facts={"schedule": {"name": "linear", "steps": CHAIN, "respacing": RESPACING}},
     )
 
 
-def _loss(images: ListedSet, usable: Sequence[int], plan: PriorPlan) -> Loss:
-    diffusion = DiffusionLoss(CHAIN)
-
-    def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(usable), (plan.batch,), generator=generator).tolist()
-        x = dequantise(torch.stack([images[usable[index]].image for index in chosen]))
-        if plan.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-            x = torch.where(mirrored, x.flip(3), x)
-        return diffusion(network, x, generator)
-
-    return loss
+def _bridge(material: _Material, prior: Path) -> Part:
+    plan = material.plan
+    return material.part(
+        "bridge",
+        "inpainting bridge of one's own images",
+        lambda: bridge_loss(material.batch, plan.size, plan.seed, bf16=False),
+        config={"out_channels": 3},
+        begin=prior if prior.exists() else None,
+        facts={"bridge": BRIDGE},
+    )

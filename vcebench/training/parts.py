@@ -45,6 +45,9 @@ class Part:
             gets the wrapper, which must use the very network given.
         finish: last change of the trained network, in place, before it is stored.
         floors: figures of `measure` → what they have to reach at least; stated on the model card.
+        ceilings: figures of `measure` → what they may be at most, alike.
+        begin: network file whose weights the training starts from, wherever names and shapes agree;
+            without one, from weights drawn by the seed.
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
         inputs: what else decides the weights, where it is not fixed by the name: images, batch.
     """
@@ -60,17 +63,30 @@ class Part:
     wrap: Callable[[nn.Module], nn.Module] = _same
     finish: Callable[[nn.Module], None] = _as_trained
     floors: dict[str, float] = field(default_factory=dict)
+    ceilings: dict[str, float] = field(default_factory=dict)
+    begin: Path | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
 
     def recipe(self) -> dict[str, Any]:
         """What has to be equal for a stored network to count as this part's."""
+        begun = {"begun_from": sha256(self.begin)} if self.begin else {}
         return {
             "architecture": self.architecture,
             "config": {k: list(v) if isinstance(v, tuple) else v for k, v in self.config.items()},
             "settings": asdict(self.settings),
             **({"inputs": self.inputs} if self.inputs else {}),
-        }
+        } | begun
+
+    def initial(self) -> tuple[nn.Module, nn.Module]:
+        """The network before its first step, and what wraps it in training."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            network = build_network(self.architecture, self.config)
+            trained = self.wrap(network)
+        if self.begin is not None:
+            take_over(network, self.begin)
+        return network, trained
 
 
 @dataclass(frozen=True)
@@ -106,10 +122,7 @@ def train_part(
         _say(f"{part.name}: already trained ({path})", progress)
         return path
     output.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(part.settings.seed)
-        network = build_network(part.architecture, part.config)
-        trained = part.wrap(network)
+    network, trained = part.initial()
     seconds = fit(
         part.name,
         trained,
@@ -132,6 +145,19 @@ def train_part(
     return path
 
 
+def take_over(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of another wherever names and shapes agree, in place.
+
+    The last layer of a U-Net that also finds a variance is cut to the rows that find the noise.
+    """
+    given = load_network(path)[0].state_dict()
+    own = network.state_dict()
+    for key in own.keys() & given.keys():
+        value = given[key][: len(own[key])] if key.startswith("out.2.") else given[key]
+        if value.shape == own[key].shape:
+            own[key].copy_(value)
+
+
 def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
     return {
         **part.facts,
@@ -146,6 +172,7 @@ def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "machine": platform.machine(),
+        **({"begun_from": part.begin.name} if part.begin else {}),
     }
 
 

@@ -78,6 +78,7 @@ def train(
 
 
 def write_card(recipe: Recipe, folder: Path) -> Path:
-    """Write the model card of the networks in a folder, with the floors of their recipe."""
+    """Write the model card of the networks in a folder, with the bounds of their recipe."""
     floors = {part.name: part.floors for part in recipe.parts}
-    return write_model_card(recipe.dataset, recipe.text, folder, floors)
+    ceilings = {part.name: part.ceilings for part in recipe.parts}
+    return write_model_card(recipe.dataset, recipe.text, folder, floors, ceilings)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.models.shipped import ASSETS
 from vcebench.training import augment, shortcuts
+from vcebench.training.bridge import bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
     faces,
@@ -63,6 +64,7 @@ def recipe() -> Recipe:
         _representation(),
         _oracle(),
         _identity(),
+        _bridge(),
         *shortcuts.parts(),
         _plain(),
         _robust(),
@@ -248,4 +250,28 @@ def _identity() -> Part:
         measure=verification_figures,
         floors={"verification_accuracy": 0.95},
         finish=finish,
+    )
+
+
+def _bridge() -> Part:
+    def open_data() -> Loss:
+        images, _ = faces("train")
+        size = (images.shape[2], images.shape[3])
+        return bridge_loss(lambda g: augment.draw(images, 16, g)[0], size, seed=181)
+
+    return bridge_part(
+        dataset="synthfaces",
+        # The last level is narrower than the prior's: weights of 2.6 MB in place of 4.1.
+        config={
+            "model_channels": 32,
+            "channel_mult": (1, 1, 2, 2),
+            "num_res_blocks": 1,
+            "attention_factors": (8,),
+            "num_heads": 2,
+            "resblock_updown": False,
+        },
+        settings=LoopSettings(steps=3000, seed=181, learning_rate=5e-4, ema=0.999),
+        loss=open_data,
+        held_out=lambda: faces("test", 512)[0],
+        floors={"gain": 3.0},
     )

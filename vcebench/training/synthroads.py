@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from vcebench.data.synthroads import scm
 from vcebench.data.synthroads.dataset import SynthRoads
 from vcebench.models.shipped import ASSETS
-from vcebench.training.loop import LoopSettings
+from vcebench.training import augment
+from vcebench.training.bridge import bridge_loss, bridge_part
+from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.rendered import (
     RESPACING,
@@ -83,6 +85,7 @@ def recipe() -> Recipe:
         _oracle(),
         _plain(),
         _robust(),
+        _bridge(),
     )
     return Recipe("synthroads", TEXT, parts)
 
@@ -231,3 +234,26 @@ def _oracle_figures(network: nn.Module) -> dict[str, Any]:
     stops = probabilities(network, images)[:, : len(scm.STOPPING)].amax(dim=1, keepdim=True)
     right = (stops < 0.5) == label.bool()
     return {f"{scm.LABEL} accuracy": float(right.float().mean())} | _cause_figures(network)
+
+
+def _bridge() -> Part:
+    def open_data() -> Loss:
+        images, _ = scenes("train", 20_000)
+        size = (images.shape[2], images.shape[3])
+        return bridge_loss(lambda g: augment.draw(images, 8, g)[0], size, seed=281)
+
+    return bridge_part(
+        dataset="synthroads",
+        config={
+            "model_channels": 32,
+            "channel_mult": (1, 1, 2, 2, 2),
+            "num_res_blocks": 1,
+            "attention_factors": (16,),
+            "num_heads": 2,
+            "resblock_updown": False,
+        },
+        settings=LoopSettings(steps=2400, seed=281, learning_rate=5e-4, ema=0.999),
+        loss=open_data,
+        held_out=lambda: scenes("test", 512)[0],
+        floors={"gain": 3.0},
+    )

@@ -45,6 +45,8 @@ class RenderedSet(ABC, Generic[Factors]):
     size: ClassVar[tuple[int, int]]
     tasks: ClassVar[Mapping[str, Task]]
     splits: ClassVar[Mapping[str, Range]]
+    things: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Part of a picture → binary causes that change it, each by itself."""
 
     def __init__(self, task: Task | str, split: str, seed: int) -> None:
         if isinstance(task, str):
@@ -74,8 +76,37 @@ class RenderedSet(ABC, Generic[Factors]):
     def counterfactual(self, factors: Factors, targets: NDArray[np.integer]) -> Factors:
         """The same causes, but for those that make the label `targets`, shape (B,)."""
 
+    @abstractmethod
+    def with_cause(self, factors: Factors, name: str, value: int) -> Factors:
+        """The same causes, but for one binary cause set to 0 or 1."""
+
     def __len__(self) -> int:
         return self._range.count
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what `region` can be asked for."""
+        return tuple(self.things)
+
+    def region(self, index: int, part: str | None = None) -> torch.Tensor:
+        """Where a picture differs with a part's causes set to 0 and to 1, bool with shape (H, W).
+
+        The union over the causes. Without a part, where it differs between the two labels.
+
+        Raises `UnknownNameError` for an unknown part.
+        """
+        factors = self.factors([index])
+        if part is None:
+            pairs = [tuple(self.counterfactual(factors, np.array([v])) for v in (0, 1))]
+        elif part not in self.things:
+            raise UnknownNameError(f"part of {self.name}", part, self.things)
+        else:
+            pairs = [
+                tuple(self.with_cause(factors, name, v) for v in (0, 1))
+                for name in self.things[part]
+            ]
+        regions = [true_region(self.render(off), self.render(on))[0] for off, on in pairs]
+        return torch.from_numpy(np.any(regions, axis=0))
 
     def __getitem__(self, index: int) -> Example:
         image = torch.from_numpy(self.render(self.factors([index]))[0])

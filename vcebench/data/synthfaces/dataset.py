@@ -26,6 +26,19 @@ from vcebench.data.synthfaces.shortcuts import SHORTCUTS, Shortcut
 
 TASKS: dict[str, Task] = {task.name: task for task in dataset_entry("synthfaces").tasks}
 
+PARTS: dict[str, tuple[str, ...]] = {
+    "mouth": ("Smiling", "Mouth_Slightly_Open", "Wearing_Lipstick"),
+    "cheeks": ("Rosy_Cheeks",),
+    "eyes": ("Narrow_Eyes",),
+    "eyebrows": ("Bushy_Eyebrows",),
+    "eyeglasses": ("Eyeglasses",),
+    "bangs": ("Bangs",),
+    "beard": ("No_Beard",),
+    "hat": ("Wearing_Hat",),
+    "patch": ("patch",),
+}
+"""Part of a face → attributes that change it."""
+
 SPLITS: dict[str, Range] = {
     "train": Range(0, 20_000),
     "val": Range(1_000_000, 2_000),
@@ -53,6 +66,7 @@ class SynthFaces(RenderedSet[Factors]):
     size = (SIZE, SIZE)
     tasks = TASKS
     splits = SPLITS
+    things = PARTS
     attribute_names: tuple[str, ...] = ATTRIBUTES
 
     def __init__(
@@ -121,6 +135,10 @@ class SynthFaces(RenderedSet[Factors]):
         and all noise are held.
         """
         return factors.do(dict.fromkeys(self.causes, targets))
+
+    def with_cause(self, factors: Factors, name: str, value: int) -> Factors:
+        """The same faces with one attribute set."""
+        return factors.do({name: value})
 
     def single_truths(self, index: int, target: int) -> dict[str, Truth]:
         """As `truth`, with one of the task's causes set alone: cause → counterfactual, region."""

@@ -18,6 +18,14 @@ from vcebench.data.synthroads.render import render
 
 TASKS: dict[str, Task] = {task.name: task for task in dataset_entry("synthroads").tasks}
 
+PARTS: dict[str, tuple[str, ...]] = {
+    "light": ("Red_Light",),
+    "pedestrian": ("Pedestrian",),
+    "car": ("Car_Near",),
+    "bystander": ("Bystander",),
+}
+"""Part of a scene → variables that change it."""
+
 SPLITS: dict[str, Range] = {
     "train": Range(0, 20_000),
     "val": Range(1_000_000, 2_000),
@@ -37,6 +45,7 @@ class SynthRoads(RenderedSet[Factors]):
     size = (HEIGHT, WIDTH)
     tasks: ClassVar[dict[str, Task]] = TASKS
     splits = SPLITS
+    things = PARTS
     cause_names: tuple[str, ...] = scm.NAMES
 
     def __init__(
@@ -72,3 +81,7 @@ class SynthRoads(RenderedSet[Factors]):
     def counterfactual(self, factors: Factors, targets: NDArray[np.integer]) -> Factors:
         """Towards forward without any cause to slow down; towards slow down with a red light."""
         return factors.go(targets)
+
+    def with_cause(self, factors: Factors, name: str, value: int) -> Factors:
+        """The same scenes with one variable set."""
+        return factors.do({name: value})

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.metrics.registry import METRICS
+from vcebench.showing.pictures import region_picture
 from vcebench.showing.report.pictures import Film, difference, film_of, mask_picture, png
 from vcebench.showing.report.runs import Item, RunView, class_name, class_names
 
@@ -46,7 +47,8 @@ class Result:
     """What one run made of one image, as a page shows it.
 
     Attributes:
-        pictures: kind ("counterfactual", "difference", "mask") → file name in the item's folder.
+        pictures: kind ("counterfactual", "difference", "region", "mask") → file name in the item's
+            folder.
         values: id of an order → value, None where it is not defined.
         film: the steps, if they were stored; strips are files too.
     """
@@ -128,6 +130,10 @@ def _result(run: RunView, row: Row, files: dict[str, bytes]) -> Result:
     }
     files[pictures["counterfactual"]] = run.folder.content("counterfactuals", row)
     files[pictures["difference"]] = png(difference(before, after))
+    region = run.folder.region(row)
+    if region is not None:
+        pictures["region"] = f"{run.number}-region.png"
+        files[pictures["region"]] = png(region_picture(before, region))
     masks = run.folder.masks(row)
     if masks is not None:
         pictures["mask"] = f"{run.number}-mask.png"

@@ -21,10 +21,10 @@ _UNSAFE = {
 }
 
 
-def environment() -> Environment:
-    """The templates of this package; whatever they print is escaped, an unknown name an error."""
+def environment(package: str = "vcebench.showing.report") -> Environment:
+    """The templates of a package; whatever they print is escaped, an unknown name an error."""
     found = Environment(
-        loader=PackageLoader("vcebench.showing.report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -143,8 +143,8 @@ def test_metrics_of_no_protocol_are_not_measured(measure):
 
 
 def test_methods_we_lack_are_named(measure):
-    found = verdict(claim(right="rcsb"), measure())
-    assert found.remark == "RCSB is no method of this benchmark"
+    found = verdict(claim(right="repaint"), measure())
+    assert found.remark == "RePaint is no method of this benchmark"
 
 
 def test_another_protocol_does_not_count(measure):

@@ -115,15 +115,44 @@ def test_the_model_card_says_whether_a_floor_is_reached(tmp_path, floor, verdict
     assert f"| floor | accuracy {verdict} |" in text
 
 
+@pytest.mark.parametrize(("most", "verdict"), [(0.8, "reached"), (0.7, "**not reached**")])
+def test_the_model_card_says_whether_a_ceiling_is_kept(tmp_path, most, verdict):
+    train_part("digits", part(), tmp_path, progress=False)
+    ceilings = {"classifier": {"accuracy": most}}
+    text = write_model_card("digits", "About.", tmp_path, ceilings=ceilings).read_text()
+    assert f"| floor | accuracy at most {most}: {verdict} |" in text
+
+
+def test_the_model_card_says_what_the_training_began_with(tmp_path):
+    first = train_part("digits", part(name="prior"), tmp_path, progress=False)
+    train_part("digits", part(begin=first), tmp_path, progress=False)
+    text = write_model_card("digits", "About.", tmp_path).read_text()
+    assert "3 steps from the weights of `prior.safetensors`, seed 1" in text
+
+
+def test_a_part_whose_start_changed_is_trained_again(tmp_path):
+    first = train_part("digits", part(name="prior"), tmp_path, progress=False)
+    path = train_part("digits", part(begin=first), tmp_path, progress=False)
+    before = read_card(path)["recipe"]
+    update_card(first, unit=2.0)
+    train_part("digits", part(begin=first), tmp_path, progress=False)
+    assert read_card(path)["recipe"] != before
+
+
 @pytest.mark.parametrize("dataset", sorted(path.name for path in ASSETS.iterdir()))
 def test_shipped_networks_reach_their_floors_and_the_card_says_so(dataset):
     shipped = ASSETS / dataset
     card = (shipped / "MODEL_CARD.md").read_text()
-    parts = [p for p in recipe_of(dataset).parts if p.floors]
+    parts = [
+        p
+        for p in recipe_of(dataset).parts
+        if p.floors | p.ceilings and (shipped / f"{p.name}.safetensors").exists()
+    ]
     assert parts
     for part in parts:
         measured = read_card(shipped / f"{part.name}.safetensors")["measured"]
         assert all(measured[name] >= floor for name, floor in part.floors.items()), part.name
+        assert all(measured[name] <= most for name, most in part.ceilings.items()), part.name
     assert card.count("| floor |") == len(parts)
     assert "**not reached**" not in card
 

@@ -31,6 +31,7 @@ window.Cards = (() => {
       `Counterfactual of ${image.id} by ${label}, target ${image.target}`,
     difference: (image, label) => `Difference of ${image.id} by ${label}`,
     mask: (image, label) => `Final masks of ${image.id} by ${label}`,
+    region: (image, label) => `Region of ${image.id} by ${label}`,
   };
   // The soft hyphen lets the longest word break under a narrow picture.
   const CAPTION = { counterfactual: "Counter\u00adfactual", difference: "Difference", mask: "Mask" };
@@ -55,11 +56,13 @@ window.Cards = (() => {
     }
     const strip = make("div", { class: "strip" });
     for (const kind of Object.keys(CAPTION)) {
-      const file = one.pictures[kind];
+      // A method without masks may still have had to keep to a region.
+      const shown = kind === "mask" && !one.pictures.mask && one.pictures.region ? "region" : kind;
+      const file = one.pictures[shown];
       const content = file
-        ? picture(image, file, ALT[kind](image, label), kind)
+        ? picture(image, file, ALT[shown](image, label), kind)
         : make("span", { class: "none" }, kind === "mask" && one.finite ? "no mask" : "none");
-      strip.append(figure(kind, CAPTION[kind], content));
+      strip.append(figure(kind, shown === "region" ? "Region" : CAPTION[kind], content));
     }
     return make("div", { class: "result", "data-run": one.run }, head, strip);
   };

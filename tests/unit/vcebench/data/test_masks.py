@@ -1,0 +1,148 @@
+"""Masks of one's own, from a folder."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from vcebench.data.base import Task
+from vcebench.data.files import Geometry
+from vcebench.data.folder import folder_set, list_folder
+from vcebench.data.masks import MaskFolder
+from vcebench.data.registry import open_dataset
+from vcebench.errors import UserError
+
+TASK = Task("a-b", "binary", (0, 1), ("a", "b"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two pictures of 40x20 pixels that networks see as 16x16, cropped."""
+    for name in ("first", "second"):
+        (tmp_path / "images" / "a").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 20), (200, 90, 30)).save(tmp_path / "images" / "a" / f"{name}.png")
+    rows, _ = list_folder(tmp_path / "images")
+    return folder_set("own", TASK, tmp_path / "images", rows, Geometry(16, 16))
+
+
+def save(path, pixels, mode="L"):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).convert(mode).save(path)
+
+
+def full(height, width, value=255):
+    return np.full((height, width), value)
+
+
+def test_a_mask_of_the_files_size_is_cropped_as_the_image_is(photos, tmp_path):
+    pixels = full(20, 40, 0)
+    pixels[:, 20:] = 1  # anything above 0 may change
+    save(tmp_path / "masks" / "first.png", pixels)
+    mask = MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+    assert mask.shape == (1, 16, 16)
+    assert mask[..., 8:].all()
+    assert not mask[..., :8].any()
+
+
+def test_a_mask_may_have_the_size_that_networks_see(photos, tmp_path):
+    pixels = full(16, 16, 0)
+    pixels[3, 5] = 255
+    save(tmp_path / "masks" / "first.png", pixels)
+    mask = MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+    assert mask.nonzero().tolist() == [[0, 3, 5]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
+def test_every_kind_of_png_will_do(photos, tmp_path, mode):
+    pixels = full(16, 16, 0)
+    pixels[3, 5] = 255
+    save(tmp_path / "masks" / "first.png", pixels, mode)
+    mask = MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+    assert mask.nonzero().tolist() == [[0, 3, 5]]
+
+
+def test_what_lacks_is_named(photos, tmp_path):
+    with pytest.raises(UserError, match="holds no masks"):
+        _ = MaskFolder(tmp_path / "nothing").files
+    save(tmp_path / "masks" / "first.png", full(16, 16))
+    folder = MaskFolder(tmp_path / "masks")
+    with pytest.raises(UserError, match=r"has no mask a_second\.png\.png; paint one"):
+        folder.check(photos, range(2))
+    assert folder.check(photos, range(1)) == ()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [(full(16, 16, 0), "marks no pixel"), (full(17, 16), r"16x17 pixels; its image has 40x20 or")],
+)
+def test_empty_masks_and_other_sizes_are_refused(photos, tmp_path, pixels, message):
+    save(tmp_path / "masks" / "first.png", pixels)
+    with pytest.raises(UserError, match=message):
+        MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+
+
+def test_strangers_are_told(photos, tmp_path):
+    for name in ("first", "second", "stranger"):
+        save(tmp_path / "masks" / f"{name}.png", full(16, 16))
+    assert MaskFolder(tmp_path / "masks").check(photos, range(2)) == ("stranger",)
+
+
+def test_the_whole_id_wins_and_a_shared_name_is_refused(photos, tmp_path):
+    (tmp_path / "images" / "b").mkdir()
+    Image.new("RGB", (40, 20)).save(tmp_path / "images" / "b" / "first.png")
+    rows, _ = list_folder(tmp_path / "images")
+    images = folder_set("own", TASK, tmp_path / "images", rows, Geometry(16, 16))
+    save(tmp_path / "masks" / "first.png", full(16, 16))
+    ids = [images[k].id for k in range(len(images))]
+    folder = MaskFolder(tmp_path / "masks")
+    for index, image_id in enumerate(ids):
+        if "first" in image_id:
+            with pytest.raises(UserError, match=f"call the mask of this one {image_id}"):
+                folder.mask(images, index, image_id)
+    one = full(16, 16, 0)
+    one[0, 0] = 1
+    save(tmp_path / "masks" / f"{ids[0]}.png", one)
+    assert MaskFolder(tmp_path / "masks").mask(images, 0, ids[0]).sum() == 1
+
+
+def test_a_link_that_leads_out_is_refused(photos, tmp_path):
+    save(tmp_path / "elsewhere" / "first.png", full(16, 16))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "first.png").symlink_to(tmp_path / "elsewhere" / "first.png")
+    with pytest.raises(UserError, match="leads out of"):
+        MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+
+
+def test_the_digest_is_of_names_and_contents(tmp_path):
+    for folder, name, value in (("a", "x", 9), ("b", "x", 9), ("c", "y", 9), ("d", "x", 8)):
+        save(tmp_path / folder / f"{name}.png", full(4, 4, value))
+    a, b, c, d = (MaskFolder(tmp_path / folder).digest() for folder in "abcd")
+    assert a == b
+    assert len({a, c, d}) == 3
+
+
+def test_embedded_sets_have_one_size(tmp_path):
+    digits = open_dataset("digits")
+    name = digits[0].id
+    save(tmp_path / "masks" / f"{name}.png", full(28, 28))
+    with pytest.raises(UserError, match="28x28 pixels; its image has 32x32"):
+        MaskFolder(tmp_path / "masks").mask(digits, 0, name)
+
+
+@given(content=st.binary(max_size=300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_file_brings_it_down(photos, tmp_path, content):
+    folder = tmp_path / "masks"
+    folder.mkdir(exist_ok=True)
+    (folder / "first.png").write_bytes(content)
+    with pytest.raises(UserError):
+        MaskFolder(folder).mask(photos, 0, "first")
+
+
+def test_masks_are_booleans(photos, tmp_path):
+    save(tmp_path / "masks" / "first.png", full(20, 40))
+    mask = MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+    assert mask.dtype == torch.bool
+    assert mask.all()

@@ -1,0 +1,91 @@
+"""From the region of a configuration to what finds it: for a batch, or for each image."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from vcebench.data.base import HasRegions, ImageSet
+from vcebench.data.masks import MaskFolder
+from vcebench.errors import UserError, user_errors
+from vcebench.methods.core.attributions import ATTRIBUTIONS
+from vcebench.methods.core.regions import Cells, FreeForm, Region, everything
+from vcebench.models.attributions import captum_attribution
+from vcebench.settings.config import RunConfig
+from vcebench.settings.presets import region_cell
+from vcebench.settings.regions import CAPTUM, parse_region
+
+Finder = Callable[[int, str], Tensor]
+"""Position and id of an image → where it may change, bool (1, H, W)."""
+
+
+def region_of(config: RunConfig, shape: tuple[int, int, int]) -> Region | None:
+    """What finds the regions of a batch; None if nobody asked, or they belong to the images.
+
+    Raises UserError: an attribution that is not there.
+    """
+    if config.region is None:
+        return None
+    choice = parse_region(config.region)
+    if choice.per_image:
+        return None
+    if choice.kind == "all":
+        return everything
+    if choice.kind == "free-form":
+        return FreeForm(choice.low, choice.high)
+    name = choice.name
+    attribution = (
+        captum_attribution(name.removeprefix(CAPTUM))
+        if name.startswith(CAPTUM)
+        else ATTRIBUTIONS[name]
+    )
+    cell = region_cell(config.dataset, shape[1:]) if choice.kind == "cells" else 1
+    return Cells(choice.high, cell, attribution)
+
+
+def finder_of(config: RunConfig, images: ImageSet) -> Finder | None:
+    """What finds the region of an image before it is explained; None if nothing has to.
+
+    Masks of one's own are all read once, so that what lacks is said before anything is made.
+
+    Raises UserError: the images have no such thing, or a mask is missing, damaged or of another
+        size, or the masks are not those the configuration is about.
+    """
+    if config.region is None:
+        return None
+    choice = parse_region(config.region)
+    if not choice.per_image:
+        return None
+    if choice.kind == "files":
+        return _masks(config, images, choice.name)
+    if not isinstance(images, HasRegions):
+        raise UserError(
+            f"where things are in {config.dataset} is not known; --region {config.region} is for "
+            "rendered sets"
+        )
+    known, part = images, choice.name or None
+    with user_errors():
+        known.region(config.indices()[0], part)  # an unknown part is told before anything is made
+    return lambda index, image_id: known.region(index, part)[None]
+
+
+def _masks(config: RunConfig, images: ImageSet, digest: str) -> Finder:
+    if config.masks is None:
+        raise UserError("this run was made with masks from a folder; say --region FOLDER again")
+    folder = MaskFolder(Path(config.masks))
+    if folder.digest() != digest:
+        raise UserError(
+            f"the masks in {folder.path} changed since the run began; restore them, or give "
+            "another --output"
+        )
+    left = folder.check(images, config.indices())
+    if left:
+        print(
+            f"{len(left)} of {len(folder.files)} masks in {folder.path} belong to no image of this "
+            f"run ({', '.join(left[:3])}{', …' * (len(left) > 3)})",
+            file=sys.stderr,
+        )
+    return lambda index, image_id: folder.mask(images, index, image_id)
