@@ -94,8 +94,14 @@ def _ace(factory: type[ACEAttack], summary: str, nfe: str, norm: str = "l1", **f
     return Entry(factory, summary, _ACE, nfe, {other: 0.0, **fixed}, preset=f"ace-{norm}")
 
 
-def _rcsb(summary: str, where: str, factory: type[Method] = RCSB, **fixed: Any) -> Entry:
-    return Entry(factory, summary, f"{_RCSB}, {where}", _MOVES, fixed)
+def _rcsb(
+    summary: str,
+    where: str,
+    factory: type[Method] = RCSB,
+    preset: str | None = None,
+    **fixed: Any,
+) -> Entry:
+    return Entry(factory, summary, f"{_RCSB}, {where}", _MOVES, fixed, preset)
 
 
 def _within(summary: str, where: str, region: str) -> Entry:
@@ -104,7 +110,7 @@ def _within(summary: str, where: str, region: str) -> Entry:
 
 
 _MOVES = "moves, and as many backward passes"
-_RCSB_C = _rcsb("RCSB within 30 % of the image", "Table 1 (C)", area=0.3)
+_RCSB_C = _rcsb("RCSB within 30 % of the image", "Table 1 (C)", preset="rcsb-c", area=0.3)
 _WITHOUT_MASKS = _maskdime("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
 
 METHODS: dict[str, Entry] = {

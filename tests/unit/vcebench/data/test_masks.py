@@ -9,12 +9,17 @@ from PIL import Image
 
 from vcebench.data.base import Task
 from vcebench.data.files import Geometry
-from vcebench.data.folder import folder_set, list_folder
+from vcebench.data.folder import folder_set
+from vcebench.data.listing import list_all
 from vcebench.data.masks import MaskFolder
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError
 
 TASK = Task("a-b", "binary", (0, 1), ("a", "b"))
+
+
+def own(folder):
+    return folder_set("own", TASK, folder, list_all(folder), Geometry(16, 16))
 
 
 @pytest.fixture
@@ -23,8 +28,7 @@ def photos(tmp_path):
     for name in ("first", "second"):
         (tmp_path / "images" / "a").mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 20), (200, 90, 30)).save(tmp_path / "images" / "a" / f"{name}.png")
-    rows, _ = list_folder(tmp_path / "images")
-    return folder_set("own", TASK, tmp_path / "images", rows, Geometry(16, 16))
+    return own(tmp_path / "images")
 
 
 def save(path, pixels, mode="L"):
@@ -92,8 +96,7 @@ def test_strangers_are_told(photos, tmp_path):
 def test_the_whole_id_wins_and_a_shared_name_is_refused(photos, tmp_path):
     (tmp_path / "images" / "b").mkdir()
     Image.new("RGB", (40, 20)).save(tmp_path / "images" / "b" / "first.png")
-    rows, _ = list_folder(tmp_path / "images")
-    images = folder_set("own", TASK, tmp_path / "images", rows, Geometry(16, 16))
+    images = own(tmp_path / "images")
     save(tmp_path / "masks" / "first.png", full(16, 16))
     ids = [images[k].id for k in range(len(images))]
     folder = MaskFolder(tmp_path / "masks")

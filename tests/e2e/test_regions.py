@@ -1,0 +1,107 @@
+"""Runs inside a region, as a person starts them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vcebench.cli import main
+from vcebench.data.registry import open_dataset
+from vcebench.folders.runfolder import RunFolder
+from vcebench.models.shipped import ASSETS, load_network
+from vcebench.training.bridge import x0_error
+from vcebench.training.registry import recipe_of
+from vcebench.weights.shipped import read_card
+
+FEW = ["--threads", "1", "--batch-size", "2", "--limit", "2"]
+
+
+def run(tmp_path, *arguments, method="maskdime", dataset="digits"):
+    folder = tmp_path / "run"
+    asked = ["run", "--method", method, "--dataset", dataset, "--output", str(folder), *FEW]
+    return main([*asked, *arguments]), RunFolder(folder)
+
+
+def unchanged_outside(folder):
+    for row in folder.rows():
+        before, after = (folder.image(kind, row) for kind in ("inputs", "counterfactuals"))
+        region = folder.region(row)
+        assert torch.equal(before[:, ~region], after[:, ~region])
+        yield region
+
+
+@pytest.mark.parametrize("region", ["cells:20", "free-form:10-20"])
+def test_outside_of_a_region_nothing_changes(tmp_path, region):
+    code, folder = run(tmp_path, "--set", "tau=4", "--region", region)
+    assert code == 0
+    for found in unchanged_outside(folder):
+        assert 0.09 <= float(found.float().mean()) <= 0.2
+    assert all(values["outside_change"] == 0 for values in folder.per_image().values())
+
+
+def test_rcsb_has_a_region_of_its_own(tmp_path):
+    code, folder = run(tmp_path, "--set", "moves=3", method="rcsb-c")
+    assert code == 0
+    assert len(list(unchanged_outside(folder))) == 2
+    assert [(row.tries, row.nfe, row.backward) for row in folder.rows()] == [(1, 3, 3)] * 2
+    assert not (folder.path / "masks").exists()
+
+
+def test_parts_are_those_of_the_picture(tmp_path):
+    code, folder = run(tmp_path, "--set", "tau=3", "--region", "part:mouth", dataset="synthfaces")
+    assert code == 0
+    images = open_dataset("synthfaces", "smile")
+    for index, found in enumerate(unchanged_outside(folder)):
+        assert torch.equal(found, images.region(index, "mouth"))
+
+
+def test_masks_of_ones_own_are_part_of_the_runs_identity(tmp_path, capsys):
+    images = open_dataset("digits", "3-8")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    pixels = np.zeros((32, 32), np.uint8)
+    pixels[8:20, 10:22] = 1
+    for index in range(2):
+        Image.fromarray(pixels).save(masks / f"{images[index].id}.png")
+    asked = ("--set", "tau=3", "--region", str(masks))
+    code, folder = run(tmp_path, *asked)
+    assert code == 0
+    for found in unchanged_outside(folder):
+        assert torch.equal(found, torch.from_numpy(pixels > 0))
+    config = json.loads((folder.path / "manifest.json").read_text())["config"]
+    assert config["region"].startswith("files:")
+    Image.fromarray(255 - pixels).save(masks / f"{images[0].id}.png")
+    assert run(tmp_path, *asked)[0] == 2
+    assert "was made with another configuration (region:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--region", "truth"), "where things are in digits is not known"),
+        (("--region", "moutn"), "is neither cells, pixels"),
+        (("--region", "cells:captum:gradcma"), "did you mean 'gradcam'"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_before_anything_is_made(
+    tmp_path, capsys, arguments, message
+):
+    code, folder = run(tmp_path, "--set", "tau=3", *arguments)
+    assert code == 2
+    assert message in capsys.readouterr().err
+    assert not (folder.path / "shards").exists()
+
+
+def test_the_shipped_bridge_finds_the_image_as_its_card_says():
+    """Recomputed on the first 64 of 500 scans; the error's deviation from scan to scan is small."""
+    path = ASSETS / "digits" / "bridge.safetensors"
+    part = next(p for p in recipe_of("digits").parts if p.name == "bridge")
+    images = torch.stack([open_dataset("digits", "3-8")[k].image for k in range(64)])
+    with torch.no_grad():
+        error = x0_error(load_network(path)[0], images)
+        before = x0_error(part.initial()[0].eval(), images)
+    assert error <= part.ceilings["x0_error"]
+    assert error == pytest.approx(read_card(path)["measured"]["x0_error"], rel=0.35)
+    assert before / error >= 3
