@@ -185,8 +185,15 @@ class ACE(ACEAttack):
             None if trace is None else _Onwards(trace, self.passes),
             Extras(region=self.edited(draft, _unit(x))),
         )
-        nfe = attacked.nfe + refined.nfe
-        return replace(refined, nfe=nfe, backward=attacked.backward)
+        edited = refined.region  # found by the method itself: its mask, and no region it was told
+        return replace(
+            refined,
+            nfe=attacked.nfe + refined.nfe,
+            backward=attacked.backward,
+            mask_z=edited,
+            mask_x=edited,
+            region=None,
+        )
 
     def edited(self, draft: Tensor, x: Tensor) -> Tensor | None:
         """Where the attack changed the input, (B, 1, H, W); None, which is everywhere, at u = 0.
