@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import evaluate
-from vcebench.folders import store
+from vcebench.folders import inside
 from vcebench.folders.runfolder import RunFolder
 from vcebench.models.bundle import Bundle
 
@@ -39,24 +40,21 @@ def fail_from(write: int, code: int, monkeypatch: pytest.MonkeyPatch) -> list[st
     Writes are the manifest, the images one by one, and the shards.
     """
     written: list[str] = []
-    plain, atomic = Path.write_bytes, store.write_atomic
 
-    def strike(path: Path, content: bytes) -> None:
-        if len(written) >= write:
-            plain(path, content[: len(content) // 2])
-            raise OSError(code, os.strerror(code), str(path))
-        written.append(path.name)
+    class Disk(io.BufferedWriter):
+        def write(self, content: Any) -> int:
+            if len(written) >= write:
+                super().write(content[: len(content) // 2])
+                raise OSError(code, os.strerror(code))
+            written.append(os.readlink(f"/proc/self/fd/{self.fileno()}"))
+            return super().write(content)
 
-    def write_bytes(self: Path, content: bytes) -> int:
-        strike(self, content)
-        return plain(self, content)
+    def fdopen(number: int, mode: str = "r", *others: Any, **more: Any) -> Any:
+        disk = mode == "wb" and not others and not more
+        return Disk(io.FileIO(number, mode)) if disk else plain(number, mode, *others, **more)
 
-    def write_atomic(path: Path, content: bytes) -> None:
-        strike(path.with_name(f".{path.name}.tmp"), content)
-        atomic(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    monkeypatch.setattr(store, "write_atomic", write_atomic)
+    plain = os.fdopen
+    monkeypatch.setattr(inside.os, "fdopen", fdopen)
     return written
 
 

@@ -32,7 +32,7 @@ def environment() -> Environment:
         finalize=without_paths,
     )
     found.filters |= {
-        "json": embedded_json,
+        "json": lambda content: embedded_json(without_paths(content)),
         "number": known_number,
         "probability": probability,
         "known": known,
@@ -71,9 +71,7 @@ def embedded_json(content: Any) -> Markup:
     >>> str(embedded_json({"id": "</script>"}))
     '{"id":"\\\\u003c/script\\\\u003e"}'
     """
-    text = json.dumps(
-        without_paths(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    )
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for letter, escape in _UNSAFE.items():
         text = text.replace(letter, escape)
     return Markup(text)

@@ -42,8 +42,8 @@ def test_what_nobody_needs_is_not_loaded(bundle):
 
 
 def test_a_role_that_no_file_plays_is_refused_before_anything_is_read():
-    with pytest.raises(NetworkFileError, match="no robust network ships for digits 3-8"):
-        load_bundle("digits", needs={"prior", "robust"})
+    with pytest.raises(NetworkFileError, match="no bridge network ships for digits 3-8"):
+        load_bundle("digits", needs={"prior", "bridge"})
 
 
 def test_classifier_and_judge_answer_the_tasks_question(bundle):
