@@ -61,9 +61,16 @@ class _Gone:
 _GONE = _Gone()
 
 
+def _lies_in(path: Path, run: Path) -> bool:
+    """Whether a mutation may write there: earlier ones may have laid links that lead out."""
+    return path.resolve().is_relative_to(run.resolve())
+
+
 def _json(name: str) -> Mutation:
     def change(run: Path, some: random.Random) -> None:
         """One to three entries of a JSON file; of a manifest often with a hash that fits again."""
+        if not _lies_in(run / name, run):
+            return
         try:
             content = json.loads((run / name).read_text())
         except (OSError, ValueError):
@@ -103,6 +110,8 @@ def _bytes(run: Path, some: random.Random) -> None:
 def _row(run: Path, some: random.Random) -> None:
     """A value of a row, or a column of the shard; digests of files sometimes made to fit."""
     shard = run / "shards" / some.choice(sorted(p.name for p in (run / "shards").iterdir()))
+    if not _lies_in(shard, run):
+        return
     try:
         table = pq.read_table(shard)
     except (OSError, ValueError, pa.ArrowException):
@@ -164,6 +173,8 @@ def _picture(run: Path, some: random.Random) -> None:
 def _fit_digests(run: Path) -> None:
     """Write the digests of the files that are there into the rows, as a forger would."""
     for shard in (run / "shards").iterdir():
+        if not _lies_in(shard, run):
+            continue
         try:
             table = pq.read_table(shard)
             rows = table.to_pylist(maps_as_pydicts="lossy")
@@ -186,6 +197,8 @@ def _place(run: Path, some: random.Random) -> None:
     outside = run.parent.parent / "outside"
     how = some.choice(["link", "folder link", "folder", "gone", "stranger", "lost and linked"])
     if how == "stranger":
+        if not _lies_in(path, run):
+            return
         (path if path.is_dir() else path.parent).joinpath(some.choice(STRANGERS)).write_bytes(b"x")
         return
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
