@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from strangers import mutated, outside_of
 
 from vcebench.cli import main
 from vcebench.folders.rows import to_table
@@ -69,8 +70,10 @@ class Watch:
         return {str(arguments[0]) for event, arguments in self.events if event == "import"}
 
     def started(self) -> list[str]:
-        starts = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn")
-        return [event for event, _ in self.events if event in (*starts, "socket.connect")]
+        """Programs and connections; a run asks git which version of the package it is."""
+        starts = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect")
+        found = [str(arguments[0]) for event, arguments in self.events if event in starts]
+        return [program for program in found if program != "git"]
 
     def opened(self) -> set[str]:
         return {str(arguments[0]) for event, arguments in self.events if event == "open"}
@@ -324,3 +327,33 @@ def test_a_report_says_nothing_of_the_machine(run: Path, tmp_path: Path) -> None
             text = page.read_text()
             assert "/home/ada" not in text, page
             assert str(tmp_path) not in text, page
+
+
+FUZZED = COMMANDS | {
+    "check": lambda run, out: ["check", str(run)],
+    "judge": lambda run, out: ["evaluate", str(run), "--judge", "4-9"],
+    "leaderboard": lambda run, out: ["leaderboard", str(run), "-o", str(out)],
+    "pack": lambda run, out: ["pack", str(run), "-o", str(out / "run.zip")],
+    "truth": lambda run, out: ["truth", "--dry-run", "--runs", str(run.parent)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", FUZZED)
+def test_a_hundred_mutated_folders_through_every_command(
+    command: str, made: Path, tmp_path: Path, watch: Watch, capsys
+) -> None:
+    outside = outside_of(tmp_path)
+    for seed in range(100):
+        run = mutated(made, tmp_path, 1_000_000 + seed)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        with watch.watching():
+            code = main(FUZZED[command](run, tmp_path / "out"))
+        error = capsys.readouterr().err
+        assert code in (0, 1, 2), (seed, error)
+        assert "Traceback" not in error, (seed, error)
+        assert code != 2 or error.strip().splitlines()[-1].startswith("vcebench: "), (seed, error)
+        assert not watch.started(), seed
+        assert not {name for name in watch.imported() if name in ("os:system", "stranger_module")}
+        assert not [path for path in watch.opened() if str(outside) in path], seed
+        assert {path.read_bytes() for path in outside.iterdir()} == {b"secret"}, seed

@@ -191,3 +191,24 @@ def test_pickle_cannot_reach_past_numpy_by_dotted_names(tmp_path):
 def test_pickle_of_something_else_is_refused(tmp_path):
     refused(dump(tmp_path, {"a": "text"}), FACES, "not a dictionary of numeric arrays")
     refused(dump(tmp_path, {"a": np.array([{}], dtype=object)}), FACES, "not a dictionary")
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "module", "script", "tar", "protocol 2"])
+def test_a_refusal_never_repeats_pytorchs_advice_to_execute(tmp_path, kind):
+    path = tmp_path / "file.pth"
+    bomb = {"x": Bomb(tmp_path / "executed")}
+    if kind == "module":
+        torch.save(torch.nn.Identity(), path)
+    elif kind == "script":
+        torch.jit.script(torch.nn.Identity()).save(path)
+    elif kind == "tar":
+        path.write_bytes(b"\0" * 2048)
+    elif kind == "protocol 2":
+        path.write_bytes(pickle.dumps(bomb, protocol=2))
+    else:
+        torch.save(bomb, path, _use_new_zipfile_serialization=kind == "zip")
+    with pytest.raises(NetworkFileError, match="refused, nothing in it was executed") as caught:
+        read_state(path, VGG)
+    assert "weights_only" not in str(caught.value)
+    assert "safe_globals" not in str(caught.value)
+    assert not (tmp_path / "executed").exists()

@@ -58,12 +58,12 @@ class _Manifest(_Part):
 class _Record(_Part):
     id: str
     value: _Figure | None
-    low: _Figure | None = None
-    high: _Figure | None = None
+    low: _Figure | None
+    high: _Figure | None
     n: Annotated[int, Field(ge=0)]
     population: str
-    backbone: str | None = None
-    reason: str | None = None
+    backbone: str | None
+    reason: str | None
     protocol: str
 
 

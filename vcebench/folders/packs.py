@@ -42,7 +42,8 @@ def pack(folder: RunFolder, output: Path) -> int:
     Raises:
         UserError: the run was not evaluated, a file is missing, or the archive cannot be written.
     """
-    if not (folder.path / "metrics.json").is_file():
+    metrics = folder.metrics()
+    if metrics is None:
         raise UserError(f"{folder.path} has no metrics; run vcebench evaluate {folder.path} first")
     rows = folder.rows()
     if not rows:
@@ -57,7 +58,6 @@ def pack(folder: RunFolder, output: Path) -> int:
             contents[name] = inside.read(folder.path, name)
         except OSError as error:
             raise UserError(f"{folder.path / name} is missing; run the command again") from error
-    metrics = json.loads(contents["metrics.json"])
     contents["metrics.json"] = json.dumps({**metrics, "run": folder.path.name}).encode()
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     with writing(output), tempfile.SpooledTemporaryFile(LARGEST_FILE) as buffer:

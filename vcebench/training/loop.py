@@ -184,19 +184,30 @@ def _save(state: _State, path: Path, fingerprint: str) -> None:
 
 
 def _restore(state: _State, path: Path, fingerprint: str) -> None:
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    if stored["fingerprint"] != fingerprint:
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
         before, now = json.loads(stored["fingerprint"]), json.loads(fingerprint)
+    except Exception as error:  # damaged files raise almost anything
+        raise ValueError(
+            f"{path} is damaged, so the training cannot go on from it: train with --restart, or "
+            "remove it"
+        ) from error
+    if stored["fingerprint"] != fingerprint:
         others = [k for k in {**before, **now} if before.get(k) != now.get(k)]
         raise ValueError(
             f"{path} was made with other settings ({', '.join(others)}): train with --restart, or "
             "give another --output"
         )
-    state.step, state.seconds = int(stored["step"]), float(stored["seconds"])
-    state.module.load_state_dict(stored["module"])
-    state.optimizer.load_state_dict(stored["optimizer"])
-    for average, value in zip(state.average, stored["average"], strict=True):
-        average.copy_(value)
+    try:
+        state.module.load_state_dict(stored["module"])
+        state.optimizer.load_state_dict(stored["optimizer"])
+        for average, value in zip(state.average, stored["average"], strict=True):
+            average.copy_(value)
+        state.step, state.seconds = int(stored["step"]), float(stored["seconds"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} does not fit this training: train with --restart, or remove it"
+        ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ PyTorch files are read with weights_only=True: nothing in them is executed.
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -58,13 +59,27 @@ def load_file_safely(path: Path, numpy_pickle: bool = False) -> Any:
         mapped = zipfile.is_zipfile(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
-        detail = str(error).split("WeightsUnpickler error: ")[-1].split("\n")[0].strip()
-        raise NetworkFileError(
-            f"{path} was refused, nothing in it was executed: it holds more than tensors ({detail})"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise NetworkFileError(_refusal(path, str(error))) from error
+    except Exception as error:  # damaged files raise almost anything
+        text = " ".join(str(error).split())
+        if "weights_only" in text:
+            raise NetworkFileError(_refusal(path, text)) from error
+        detail = text.partition(". ")[0][:200] or type(error).__name__
         raise NetworkFileError(f"{path} cannot be read as a PyTorch file: {detail}") from error
+
+
+def _refusal(path: Path, complaint: str) -> str:
+    """Why a file was refused, in words of ours: PyTorch's advise to execute what is in it."""
+    named = re.search(r"GLOBAL\s+([\w.]+)", complaint)
+    if "TorchScript" in complaint:
+        why = "it is a TorchScript archive, which is code; name it as classifier.torchscript"
+    elif ".tar format" in complaint:
+        why = "it is in PyTorch's oldest format, which is executed; save it again as safetensors"
+    elif named:
+        why = f"it names {named[1]}, which is no tensor; ask for its state dict as safetensors"
+    else:
+        why = "it holds more than tensors; ask for its state dict as safetensors"
+    return f"{path} was refused, nothing in it was executed: {why}"
 
 
 def unwrap(

@@ -102,3 +102,23 @@ def test_a_failed_save_keeps_the_old_file(tmp_path):
     with pytest.raises(Exception, match="pickle"):
         atomic_save(lambda: None, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None], ids=["empty", "no file", "cut off"])
+def test_a_damaged_state_is_one_line(tmp_path, content):
+    path = tmp_path / "a.pt"
+    run(path)
+    path.write_bytes(path.read_bytes()[:-200] if content is None else content)
+    with pytest.raises(ValueError, match=r"a\.pt is damaged, .* train with --restart"):
+        run(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"), [("module", {}), ("optimizer", {}), ("average", []), ("step", "many")]
+)
+def test_a_state_that_does_not_fit_is_one_line(tmp_path, entry, value):
+    path = tmp_path / "a.pt"
+    run(path)
+    atomic_save({**torch.load(path, weights_only=True), entry: value}, path)
+    with pytest.raises(ValueError, match="does not fit this training"):
+        run(path)
