@@ -69,7 +69,10 @@ class Site:
         return self.driver.execute_script(code, *arguments)
 
     def one(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
+        """The element, waited for: a page draws what was asked for a moment after the key."""
+        return WebDriverWait(self.driver, 20).until(
+            lambda driver: driver.find_element(By.CSS_SELECTOR, selector)
+        )
 
     def all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
