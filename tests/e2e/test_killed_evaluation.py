@@ -39,7 +39,7 @@ def test_twenty_kills(tmp_path):
     assert forget(RunFolder(run)) == 100
 
     def blocks():
-        return len(list((run / FOLDER).glob("*.safetensors")))
+        return len(list((run / FOLDER).glob("*.block")))
 
     for _ in range(KILLS):
         before = blocks()
