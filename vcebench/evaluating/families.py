@@ -142,9 +142,7 @@ def _attributes(c: Context) -> dict[str, MetricValue]:
     if attribute is not None and attribute not in names:
         return {"mnac": mnac, "cd": missing("cd", f"{attribute} is not among the attributes")}
     query = names.index(attribute) if attribute else -1
-    truth = attributes.label_correlation(
-        all_attributes(training).astype(np.int64), query
-    )
+    truth = attributes.label_correlation(all_attributes(training).astype(np.int64), query)
     before, after = (array[:, columns] for array in c.found.pairs["attributes"])
     changed = attributes.changes(before, after)[c.flipped]
     return {

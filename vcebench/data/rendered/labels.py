@@ -1,4 +1,4 @@
-"""The attributes of a whole split; those of a rendered one are kept, as drawing its causes takes."""
+"""The attributes of a whole split; those of a rendered one are kept between evaluations."""
 
 from __future__ import annotations
 
