@@ -5,10 +5,12 @@ Children are forked from a process that has the package imported already, as in 
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,11 +44,17 @@ def blocks(run: Path) -> int:
     return len(list((run / FOLDER).glob("*.block")))
 
 
+def figures(run: Path) -> dict[str, Any]:
+    """What an evaluation says; the run itself had no use for some of its networks."""
+    document: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    return {name: value for name, value in document.items() if name != "networks"}
+
+
 @pytest.mark.slow
 def test_twenty_kills(tmp_path: Path) -> None:
     run = tmp_path / "run"
     started(*RUN, "--output", str(run)).join()
-    expected = (run / "metrics.json").read_text()
+    expected = figures(run)
     assert forget(RunFolder(run)) == IMAGES
     for _ in range(KILLS):
         before = blocks(run)
@@ -60,4 +68,4 @@ def test_twenty_kills(tmp_path: Path) -> None:
     assert blocks(run) < IMAGES
     (run / "metrics.json").unlink()
     started("evaluate", str(run)).join()
-    assert (run / "metrics.json").read_text() == expected
+    assert figures(run) == expected
