@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -192,7 +193,7 @@ def run(
     """
     from vcebench.jobs.session import run_seeds
     from vcebench.running.shards import parse_shard
-    from vcebench.settings.request import Request, resolve, with_custom
+    from vcebench.settings.request import Request, resolve, uncalibrated, with_custom
 
     launch = launcher(engine, workers, address, threads)
     own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
@@ -230,6 +231,8 @@ def run(
         raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
     if complete.origin is not None and engine is not EngineName.local:
         raise UserError("a method from outside runs in this process: leave --engine away")
+    if config is not None and (line := uncalibrated(replace(request, method=complete.method))):
+        say(line.replace("FILE.toml", str(config)))
     if dry_run:
         _print_plan(complete, images, seeds, output, threads, form)
         return
