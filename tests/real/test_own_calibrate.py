@@ -53,3 +53,16 @@ def test_a_unit_of_another_method_changes_nothing(task, capsys):
 def test_methods_without_a_unit_say_so(task, capsys):
     code = task.call("calibrate", "--config", task.config, "--method", "ace-l1")
     assert code == 2
+
+
+def test_show_draws_ones_own_images_and_prior(task, capsys):
+    sizes = []
+    for more in ((), ("--prior",)):
+        output = task.path / f"shown{len(more)}.png"
+        assert task.call("show", "--config", task.config, "-o", output, *more) == 0
+        assert capsys.readouterr().out.strip() == str(output)
+        with Image.open(output) as sheet:
+            sizes.append(sheet.size)
+    assert sizes[0] != sizes[1]
+    assert task.call("show") == 2
+    assert "--config FILE.toml" in capsys.readouterr().err

@@ -28,7 +28,8 @@ def profile(
     tau: Annotated[int | None, typer.Option(min=1, help="τ, steps of the reverse loop")] = None,
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     output: Annotated[
-        Path | None, typer.Option(show_default="in --runs, as `vcebench run`", help="run folder")
+        Path | None,
+        typer.Option("--output", "-o", show_default="in --runs, as by run", help="run folder"),
     ] = None,
     device: Annotated[Device, typer.Option(help="where the networks run")] = Device.auto,
     precision: Annotated[Tier, typer.Option(help="as in `vcebench run`")] = Tier.exact,

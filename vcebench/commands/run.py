@@ -66,7 +66,9 @@ def run(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"),
+        typer.Option(
+            "--output", "-o", show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"
+        ),
     ] = None,
     guidance_scale: Annotated[
         Number, typer.Option(help="s, factor of the guidance gradient", rich_help_panel=_METHOD)

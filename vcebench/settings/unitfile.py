@@ -30,7 +30,7 @@ def with_units(content: bytes, units: Mapping[str, float]) -> bytes:
         document = tomlkit.parse(text)
         table = tomlkit.inline_table()
         table.update(known)
-        document["classifier"]["units"] = table  # type: ignore[index]
+        document["classifier"]["units"] = table
         changed = document.as_string()
         wanted["classifier"]["units"] = known
         if tomllib.loads(changed) != wanted:
