@@ -5,6 +5,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from vcebench.errors import UserError
 from vcebench.settings.config import build_config
@@ -84,3 +85,13 @@ def test_methods_that_cannot_keep_to_a_region_are_refused(method):
 def test_a_stored_region_of_files_needs_its_folder():
     with pytest.raises(UserError, match="name the folder of the masks: --region FOLDER"):
         asked(method="maskdime", region="files:0a")
+
+
+def test_a_word_is_a_word_even_where_a_folder_is_called_so(tmp_path, monkeypatch):
+    (tmp_path / "cells").mkdir()
+    Image.new("L", (64, 64), 255).save(tmp_path / "cells" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert asked(method="maskdime", region="cells").region == "cells"
+    config = asked(method="maskdime", region="./cells")
+    assert config.region.startswith("files:")
+    assert config.masks == "cells"
