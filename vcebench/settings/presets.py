@@ -127,6 +127,7 @@ _DVCE = "released commands of DVCE"
 _REACH = "the length of true counterfactuals; not tuned further"
 
 
+_STANDARD = "RCSB's standard scale of a gradient; not tuned"
 _RELEASED_RCSB = "released configuration; that of the published figures is not known"
 
 
@@ -136,6 +137,21 @@ def _rcsb(dataset: str, source: str, scale: float, **settings: Setting) -> list[
         MethodPreset(method, dataset, source, {"scale": factor * scale, **settings})
         for method, factor in (("rcsb-a", 2), ("rcsb-b", 1), ("rcsb-c", 1), ("rcsb-released", 1))
     ] + [MethodPreset("inpaint", dataset, source, settings)]
+
+
+def _rcsb_steps(
+    dataset: str, scale: float, pixel: float, **settings: Setting
+) -> list[MethodPreset]:
+    """The steps to C with its s; a step of Adam without the norm is s/√(3HW), `pixel`, long."""
+    return [
+        MethodPreset(f"rcsb-step-{step}", dataset, source, {"scale": value, **settings})
+        for step, source, value in (
+            ("naive", _STANDARD, 1.0),
+            ("tweedie", _STANDARD, 1.0),
+            ("adam", "as long as rcsb-c's steps", pixel),
+            ("adaptive-norm", "as rcsb-c", scale),
+        )
+    ]
 
 
 METHOD_PRESETS: tuple[MethodPreset, ...] = (
@@ -164,6 +180,12 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     # C on 16 images of val: s of 3 and 6 turn .88 and 1 of them, the oracle's .75 and .94; B at 6
     # turns .88 and .69, A at 12 .50 and .38.
     *_rcsb("digits", _TUNED, 6.0, moves=25),
+    *_rcsb_steps("digits", 6.0, 0.108, moves=25),
+    # Steps as long for a pixel as on digits.
+    *_rcsb("synthfaces", _START, 12.0, moves=25),
+    *_rcsb_steps("synthfaces", 12.0, 0.108, moves=25),
+    *_rcsb("synthroads", _START, 17.0, moves=25, cell=8),
+    *_rcsb_steps("synthroads", 17.0, 0.108, moves=25, cell=8),
     *_rcsb("celeba", _RELEASED_RCSB, 1.5, cell=16, truncation=0.7),
     *_rcsb("celebahq", _RELEASED_RCSB, 1.5, cell=16, truncation=0.7),
     MethodPreset(

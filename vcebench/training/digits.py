@@ -185,7 +185,8 @@ def _perceptual() -> Part:
     )
 
 
-def _held_out() -> HeldOut:
+def held_out() -> HeldOut:
+    """The 500 scans of `test`, all ten digits, which the representation network judges."""
     oracle = load_network(ASSETS / "digits" / "representation.safetensors")[0]
     return HeldOut(*arrays("test"), MulticlassClassifier(oracle))
 
@@ -212,7 +213,7 @@ def _bridge() -> Part:
         },
         settings=LoopSettings(steps=2000, seed=81, learning_rate=5e-4, ema=0.999),
         loss=open_data,
-        held_out=_held_out,
+        held_out=held_out,
         ceilings={"x0_error": 0.03},
     )
 

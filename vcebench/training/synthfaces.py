@@ -254,7 +254,8 @@ def _identity() -> Part:
     )
 
 
-def _held_out() -> HeldOut:
+def held_out() -> HeldOut:
+    """The first 512 faces of `test`; whether they smile, the oracle says."""
     images, attributes = faces("test", 512)
     smiling = NAMES.index("Smiling")
     oracle = load_network(ASSETS / "synthfaces" / "oracle.safetensors")[0]
@@ -280,6 +281,6 @@ def _bridge() -> Part:
         },
         settings=LoopSettings(steps=3000, seed=181, learning_rate=5e-4, ema=0.999),
         loss=open_data,
-        held_out=_held_out,
+        held_out=held_out,
         floors={"gain": 3.0},
     )

@@ -237,7 +237,8 @@ def _oracle_figures(network: nn.Module) -> dict[str, Any]:
     return {f"{scm.LABEL} accuracy": float(right.float().mean())} | _cause_figures(network)
 
 
-def _held_out() -> HeldOut:
+def held_out() -> HeldOut:
+    """The first 512 scenes of `test`; the oracle says whether there is a cause to slow down."""
     images, label = labelled("test", 512)
     oracle = load_network(ASSETS / "synthroads" / "oracle.safetensors")[0]
     return HeldOut(images, label[:, 0].long(), NoneOfClassifier(oracle, range(len(scm.STOPPING))))
@@ -261,6 +262,6 @@ def _bridge() -> Part:
         },
         settings=LoopSettings(steps=2400, seed=281, learning_rate=5e-4, ema=0.999),
         loss=open_data,
-        held_out=_held_out,
+        held_out=held_out,
         floors={"gain": 3.0},
     )
