@@ -220,9 +220,10 @@ def explain(
         lambda_perceptual = 0
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
     network = None if prior is None else _prior(prior)
+    direction = None if bridge is None else _bridge(bridge)
     given = {
         "prior": network,
-        "bridge": None if bridge is None else _bridge(bridge),
+        "bridge": direction,
         "classifier": classifier,
         "perceptual network": perceptual,
         "robust classifier": robust,
@@ -236,7 +237,7 @@ def explain(
         targets = _targets(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
-            prior=given["bridge" if "bridge" in explainer.needs else "prior"],
+            prior=direction if "bridge" in explainer.needs else network,
             perceptual=perceptual,
             robust=None if robust is None else _classifier(robust, levels, device, None),
             class_unit=class_unit,

@@ -160,9 +160,9 @@ def _prior(worker: Worker, x: Tensor) -> None:
     prior = given(worker.prior)
     i, z = _half_way(prior, x)
     channels = x.shape[1]
-    role, kinds, said = "prior", (channels, 2 * channels), "3 (noise) or 6 (noise and variance)"
+    role, kinds, said = "prior", {channels, 2 * channels}, "3 (noise) or 6 (noise and variance)"
     if isinstance(prior, BridgePrior):
-        role, kinds, said = "bridge", (channels,), "3 (the direction to it)"
+        role, kinds, said = "bridge", {channels}, "3 (the direction to it)"
     for images in (z[:1], z):
         try:
             out = _answer(role, images, partial(prior.evaluate, images, i))

@@ -64,7 +64,8 @@ def given_region(
         not fit.
     """
     count, (height, width) = len(images), images.shape[2:]
-    entry, nobody = METHODS[method], [None] * count
+    entry = METHODS[method]
+    nobody: list[Tensor | None] = [None] * count
     if entry.region is not None and asked is not None:
         raise UserError(f"region is {entry.region} by definition of {method}; leave it away")
     asked = entry.region if asked is None else asked
