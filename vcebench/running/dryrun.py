@@ -27,7 +27,7 @@ from vcebench.running.runner import pending
 from vcebench.running.tries import Try, of_method
 from vcebench.running.worker import CancelledError, Worker
 from vcebench.settings.config import RunConfig, differences
-from vcebench.settings.request import method_of
+from vcebench.settings.request import method_of, told_region
 
 WARM_UP = 1
 """Evaluations of the prior a batch makes before the clock starts, or a few more: see below."""
@@ -200,7 +200,7 @@ def plan_rows(
     return [
         {"what": name, "value": value}
         for name, value in (
-            ("run", f"{config.method} on {config.dataset} {config.task}, {config.split}"),
+            ("run", _run(config)),
             ("settings", _settings(config, images)),
             ("images", f"{found.images} to explain, {done} there already"),
             ("batches", f"{found.batches} of {config.batch_size}{once}"),
@@ -213,6 +213,13 @@ def plan_rows(
             ("run folder", str(output)),
         )
     ]
+
+
+def _run(config: RunConfig) -> str:
+    """What is explained with what."""
+    region = told_region(config)
+    inside = "" if region is None else f" inside {region}"
+    return f"{config.method}{inside} on {config.dataset} {config.task}, {config.split}"
 
 
 def _settings(config: RunConfig, images: ImageSet) -> str:

@@ -174,6 +174,15 @@ def _region(request: Request) -> dict[str, str]:
     return {"region": asked}
 
 
+def told_region(config: RunConfig) -> str | None:
+    """Where images may change if a person said so and not the method's id; digests shortened."""
+    if config.region is None or config.method not in METHODS:
+        return config.region
+    if config.region == METHODS[config.method].region:
+        return None
+    return config.region[:18] if config.region.startswith("files:") else config.region
+
+
 def mask_folder(region: str, base: Path = Path()) -> Path | None:
     """The folder of masks that a region names, from `base`; None if it is a word, or not there.
 
