@@ -73,7 +73,7 @@ def test_a_method_inside_a_region_is_not_the_method(tmp_path, fake_run):
 
 
 def test_a_region_that_the_id_says_is_the_usual_one(tmp_path, fake_run):
-    path = fake_run(tmp_path / "run", method="rcsb-freeform-10-20", region="free-form:10-20")
+    path = fake_run(tmp_path / "run", method="rcsb-freeform-10-20")
     assert "region" not in " ".join(read_run(path).others)
 
 
