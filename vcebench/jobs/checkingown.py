@@ -57,8 +57,9 @@ def check_own(
         )
     images = None
     try:
-        images = custom.open()
-    except (UserError, OSError) as error:
+        with user_errors():
+            images = custom.open()
+    except UserError as error:
         yield Finding("images", "wrong", one_line(error))
     else:
         yield from _images(images, thorough, progress)
@@ -103,15 +104,17 @@ def damaged(
 def _networks(custom: CustomTask) -> Iterator[Finding]:
     """Classifier and prior, each by itself, so that one does not hide what is wrong with both."""
     try:
-        classifier = load_classifier(custom.classifier)
+        with user_errors():
+            classifier = load_classifier(custom.classifier)
         code = "" if classifier.code is None else f", code {classifier.code[:8]}"
         yield Finding("classifier", "ok", f"{classifier.name}{code}")
-    except (UserError, OSError) as error:
+    except UserError as error:
         yield Finding("classifier", "wrong", one_line(error))
     try:
-        prior = load_prior(custom.prior)
+        with user_errors():
+            prior = load_prior(custom.prior)
         yield Finding("prior", "ok", f"{prior.name}, {len(prior.prior.schedule)} steps")
-    except (UserError, OSError) as error:
+    except UserError as error:
         yield Finding("prior", "wrong", one_line(error))
 
 

@@ -34,6 +34,7 @@ class Explanations:
         mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none, or no image
             had a try.
         images: uint8 (N, 3, H, W), what was explained.
+        region: bool (N, 1, H, W), where the images could change; None if everywhere.
     """
 
     counterfactuals: Tensor
@@ -53,6 +54,7 @@ class Explanations:
     mask_x: Tensor | None
 
     images: Tensor | None = None
+    region: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.counterfactuals)
