@@ -50,7 +50,7 @@ def calibrate(
     from vcebench.formats import Table
     from vcebench.jobs.calibrating import calibrate as find
     from vcebench.settings.request import Request, resolve, with_custom
-    from vcebench.settings.unitfile import write_units
+    from vcebench.settings.unitfile import with_units
     from vcebench.showing.pictures import png_bytes
 
     if output is not None and len(method or ()) > 1:
@@ -70,6 +70,6 @@ def calibrate(
         units[found.preset] = found.chosen.unit
     if write:
         with writing(config):
-            write_units(config, units)
+            write_atomic(config, with_units(config.read_bytes(), units))
         say(f"written into {config}: the units of {', '.join(units)}")
     typer.echo(Table(rows).render(form.value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
@@ -41,10 +40,3 @@ def with_units(content: bytes, units: Mapping[str, float]) -> bytes:
             f"units = {{ {line} }}"
         ) from error
     return mark + changed.replace("\n", ends).encode()
-
-
-def write_units(path: Path, units: Mapping[str, float]) -> None:
-    """The same in place. Raises UserError if it cannot be changed; then nothing is written."""
-    from vcebench.folders.images import write_atomic
-
-    write_atomic(path, with_units(path.read_bytes(), units))
