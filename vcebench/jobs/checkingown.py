@@ -110,6 +110,8 @@ def _networks(custom: CustomTask) -> Iterator[Finding]:
         yield Finding("classifier", "ok", f"{classifier.name}{code}")
     except UserError as error:
         yield Finding("classifier", "wrong", one_line(error))
+    if custom.prior is None:
+        return
     try:
         with user_errors():
             prior = load_prior(custom.prior)
