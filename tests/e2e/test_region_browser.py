@@ -1,8 +1,8 @@
 """The painting page in a real browser: paint, download, and explain with what was downloaded."""
 
 import io
-import time
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -13,11 +13,15 @@ from vcebench.showing.painting.page import painting_page
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 MARKUP = "<img src=x onerror=window.planted=1>"
+PATIENCE = 60
+LAID_OUT = "return [...document.images].every((image) => image.complete)"
 
 
 class Page:
@@ -31,6 +35,8 @@ class Page:
         size = {"width": 1280, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get(f"file://{folder}/region.html")
+        # Thumbnails move what is below them until they are there.
+        self.until(lambda: driver.execute_script(LAID_OUT))
 
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -39,8 +45,17 @@ class Page:
         self.one(selector).click()
         return self
 
-    def state(self):
-        return self.one("#state").text
+    def until(self, condition):
+        """Waits as long as a busy machine takes."""
+        return WebDriverWait(self.driver, PATIENCE, 0.05).until(lambda _: condition())
+
+    def says(self, *parts):
+        """Waits until the line below the image holds all of some texts, and returns it."""
+        with suppress(TimeoutException):
+            self.until(lambda: all(part in self.one("#state").text for part in parts))
+        found = self.one("#state").text
+        assert [part for part in parts if part not in found] == [], found
+        return found
 
     def width(self, pixels):
         code = "const s = arguments[0]; s.value = arguments[1]; s.dispatchEvent(new Event('input'))"
@@ -68,11 +83,10 @@ class Page:
     def download(self, selector, name):
         self.click(selector)
         path = self.downloads / name
-        for _ in range(100):
-            if path.exists():
-                return path
-            time.sleep(0.1)
-        raise AssertionError(f"{name} was not downloaded: {list(self.downloads.iterdir())}")
+        with suppress(TimeoutException):
+            self.until(path.exists)  # it gets its name when it is complete
+        assert name in [one.name for one in self.downloads.iterdir()]
+        return path
 
 
 def mask_of(source):
@@ -92,7 +106,7 @@ def page(browser, tmp_path):
 
 def test_a_stroke_is_painted_where_the_pointer_went(page):
     page.width(4).drag((6, 16), (26, 16))
-    assert page.state().startswith("one: 32 × 32 pixels, 9.")
+    page.says("one: 32 × 32 pixels, 9.")
     mask = mask_of(page.download("#save", "one.png"))
     assert mask.shape == (32, 32)
     assert set(np.unique(mask)) == {0, 255}
@@ -105,22 +119,22 @@ def test_a_stroke_is_painted_where_the_pointer_went(page):
 
 def test_eraser_undo_clear_and_invert(page):
     page.width(8).drag((16, 16))
-    painted = page.state()
+    painted = page.says("one: 32 × 32 pixels", "%")
     page.click("#eraser").drag((16, 16))
-    assert "nothing yet" in page.state()
+    page.says("nothing yet")
     page.click("#undo")
-    assert page.state() == painted
+    assert page.says(painted) == painted
     page.click("#clear")
-    assert "nothing yet" in page.state()
-    assert page.one("#save").get_attribute("disabled")
+    page.says("nothing yet")
+    page.until(lambda: page.one("#save").get_attribute("disabled"))
     page.click("#invert")
-    assert "100.0 %" in page.state()
+    page.says("100.0 %")
     assert (mask_of(page.download("#save", "one.png")) == 255).all()
 
 
 def test_every_image_keeps_its_own_mask_and_all_come_in_one_archive(page):
     page.click("#invert").click("#list li:nth-child(2) button").width(10).drag((30, 20))
-    assert page.state().startswith("two: 60 × 40 pixels")
+    page.says("two: 60 × 40 pixels", "%")
     with zipfile.ZipFile(page.download("#all", "masks.zip")) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["one.png", "two.png"]
@@ -129,21 +143,21 @@ def test_every_image_keeps_its_own_mask_and_all_come_in_one_archive(page):
     assert two.shape == (40, 60)
     assert 60 < (two > 0).sum() < 100
     assert two[20, 30] == 255
-    assert "2 of 2 images" in page.state()
+    page.says("2 of 2 images")
 
 
 def test_images_without_a_mask_are_left_out_aloud(page):
     page.click("#invert")
     with zipfile.ZipFile(page.download("#all", "masks.zip")) as archive:
         assert archive.namelist() == ["one.png"]
-    assert "1 of 2 images have a mask; the others were left out" in page.state()
+    page.says("1 of 2 images have a mask; the others were left out")
 
 
 def test_names_are_text_and_nothing_is_loaded(browser, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / f"{MARKUP.replace('/', '')}.png")
     (tmp_path / "region.html").write_text(painting_page([tmp_path]))
     page = Page(browser, tmp_path)
-    assert MARKUP in page.one("#list").text
+    page.until(lambda: MARKUP in page.one("#list").text)
     assert browser.execute_script("return window.planted === undefined")
     entries = browser.execute_script("return performance.getEntriesByType('resource')")
     assert [e["name"] for e in entries if not e["name"].startswith("data:")] == []

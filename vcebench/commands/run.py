@@ -25,6 +25,7 @@ from vcebench.commands.options import (
     Workers,
     assignments,
     counting,
+    installed,
     launcher,
     numbers,
     say,
@@ -192,8 +193,10 @@ def run(
     """
     from vcebench.jobs.session import run_seeds
     from vcebench.running.shards import parse_shard
+    from vcebench.settings.installed import dataset_origin
     from vcebench.settings.request import Request, resolve, with_custom
 
+    installed()
     launch = launcher(engine, workers, address, threads)
     own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
     loss = {"lambda_perceptual": lambda_perceptual, "lambda_l1": lambda_l1}
@@ -228,8 +231,9 @@ def run(
         complete, images = resolve(request)
     except UserError as error:
         raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
-    if complete.origin is not None and engine is not EngineName.local:
-        raise UserError("a method from outside runs in this process: leave --engine away")
+    elsewhere = complete.origin is not None or dataset_origin(complete.dataset) is not None
+    if elsewhere and engine is not EngineName.local:
+        raise UserError("what is from outside runs in this process: leave --engine away")
     if dry_run:
         _print_plan(complete, images, seeds, output, threads, form)
         return
@@ -255,6 +259,12 @@ def evaluate(
         typer.Option(
             metavar="TASK|FILE.toml",
             help="let the classifier of another task, or of a file, judge: a second evaluation",
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE", help="also one of your own: package.module:Name or ./file.py:Name"
         ),
     ] = None,
     data_root: DataRoot = None,
@@ -284,10 +294,14 @@ def evaluate(
     from vcebench.evaluating.remembering import forget
     from vcebench.jobs.session import measure_again, run_folders
     from vcebench.settings.custom import read_custom
+    from vcebench.settings.installed import find_metric
     from vcebench.settings.request import resolve_device
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
+    installed()
+    for place in metric or []:
+        find_metric(place)
     if drop:
         for one in run_folders(folder):
             say(f"{one.path}: {forget(one)} blocks of earlier evaluations dropped")

@@ -119,7 +119,7 @@ def evaluate(
             context = Context(folder.config(), finite, found, bundle, data_root, planted)
             values = _measure(context)
         notes += _verdicts(context, judge)
-        notes += remarks(manifest, finite, context.flipped)
+        notes += remarks(manifest, finite, context.verdicts)
         notes += context.notes
         per_image = context.columns
     if any(row.files_sha256 is None for row in rows):
@@ -166,7 +166,7 @@ def _verdicts(context: Context, judge: str | None) -> list[str]:
     """A line if images are judged otherwise than when they were made."""
     made = [row.flipped for row in context.rows]
     changed = sum(b is not None and a != b for a, b in zip(context.flipped, made, strict=True))
-    if not changed:
+    if not changed or context.verdicts.by is not None:
         return []
     if judge is not None:
         who = f"{judge} judges {changed} of {len(made)} images otherwise than the classifier"
@@ -232,7 +232,7 @@ def _wrong_order(rows: Sequence[Row]) -> list[str]:
 
     Then labels and outputs are most likely counted in another order.
     """
-    labelled = [row for row in rows if row.label >= 0]
+    labelled = [row for row in rows if row.label >= 0 and row.prediction is not None]
     classes = len({row.label for row in labelled} | {row.prediction for row in labelled})
     agreed = sum(bool(row.correct) for row in labelled)
     if len(labelled) < _ENOUGH or agreed * classes * 2 >= len(labelled):

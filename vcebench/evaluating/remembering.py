@@ -28,6 +28,7 @@ from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.metrics.arrays import as_array
 from vcebench.models.bundle import Bundle
+from vcebench.settings.installed import metric_origins
 from vcebench.version import __version__
 
 FOLDER = "evaluated"
@@ -62,6 +63,8 @@ class Memory:
             "cue": cue,
             "networks": dict(sorted(bundle.hashes.items())),
         }
+        if origins := metric_origins():
+            self._about["outside"] = {id: plugin.sha256 for id, plugin in sorted(origins.items())}
 
     def recall(self, rows: Sequence[Row]) -> dict[str, Array] | None:
         """What was found in these rows; None if nobody has looked, or the block is damaged.

@@ -32,6 +32,7 @@ from vcebench.running.runner import run
 from vcebench.running.stored import check_classifier, judged_by, networks_of_run
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask, stored_custom
+from vcebench.settings.origin import Imported
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -163,8 +164,8 @@ def _compared(
     folders: Sequence[RunFolder], config: RunConfig, custom: CustomTask | None
 ) -> list[str]:
     """Refuse data that are not those of the runs; what could not be compared, as lines."""
-    if config.custom is None or custom is None:
-        return []
+    if config.custom is None or custom is None or isinstance(config.origin, Imported):
+        return []  # an imported run has no other images than its own
     return check_data(folders, stored_custom(config.custom), custom)
 
 

@@ -29,7 +29,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictStr, ValidationError, field_validator, model_validator
 
@@ -46,13 +46,16 @@ class CustomTask(Part):
 
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
+    classifier, prior: needed by whatever asks for them; an import does without.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"classifier", "prior"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
     data: DataPart
-    classifier: ClassifierPart
-    prior: PriorPart
+    classifier: ClassifierPart | None = None
+    prior: PriorPart | None = None
 
     @field_validator("target", mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from vcebench.errors import UserError
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.outside import Outside, wrapped
 from vcebench.methods.registry import METHODS, method
-from vcebench.settings import plugins
+from vcebench.settings import foreigncode, plugins
 from vcebench.settings.plugins import find_method
 from vcebench.settings.request import Request, resolve
 
@@ -112,10 +112,13 @@ def test_a_name_goes_with_a_place():
 
 
 def test_an_installed_plug_in_is_found_by_its_id(monkeypatch):
-    point = EntryPoint("negative", "operator:neg", plugins.GROUP)
-    broken = EntryPoint("broken", "no_such_module:f", plugins.GROUP)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken, point])
-    assert [plugin.id for plugin in plugins.offered()] == ["broken", "negative"]
+    point = EntryPoint("negative", "operator:neg", foreigncode.METHODS_GROUP)
+    broken = EntryPoint("broken", "no_such_module:f", foreigncode.METHODS_GROUP)
+    monkeypatch.setattr(foreigncode, "entry_points", lambda group: [broken, point])
+    assert [plugin.id for plugin in foreigncode.offered(foreigncode.METHODS_GROUP)] == [
+        "broken",
+        "negative",
+    ]
     with pytest.raises(UserError, match=r"the plug-in broken \(no_such_module:f\) cannot be"):
         find_method("broken")
     with pytest.raises(UserError, match="does not take"):
