@@ -162,7 +162,7 @@ def test_a_broken_plug_in_is_one_sentence_and_stops_no_other(
     assert records["fine"]["value"] == 0.5
     assert records["fid"]["value"] is not None or records["fid"]["reason"]
     for id, reason in (
-        ("shape", "shape returned shape (2, 3, 64, 64); return (2,), one number an image"),
+        ("shape", "shape returned shape (2, 3, 64, 64); return (2,), one an image"),
         ("raises", "raises failed: ZeroDivisionError: division by zero"),
         ("beyond", "beyond returned 2, which is not in its range, 0 … 1"),
         ("words", "words returned <U1; return numbers"),

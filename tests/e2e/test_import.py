@@ -192,6 +192,18 @@ def test_without_a_classifier_everything_that_reads_runs_goes_on(tmp_path, capsy
         assert main([command, str(one.path), str(two.path), "-o", str(tmp_path / output)]) == 0
     board = (tmp_path / "site/celeba-smile-val.html").read_text()
     assert "its program's own verdicts" in board.replace("&#39;", "'")
+    body = board.partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = [row.partition("</tr>")[0] for row in body.split("<tr ")[1:]]
+    known = [row.partition('class="')[2].partition('"')[0] for row in rows]
+    assert known.count("imported") == 2
+    assert known.count("printed") > 5
+    # What a paper prints has no protocol, images or pictures of ours, and ranks among its like.
+    first = next(row for row in rows if row.startswith('class="printed"'))
+    assert "as printed" in first
+    assert "not said" in first
+    assert "<a href" not in first
+    ranked = [how for how, row in zip(known, rows, strict=True) if 'class="best"' in row]
+    assert "printed" in ranked
 
 
 def test_verdicts_that_nobody_has_leave_their_metrics_out_with_the_reason(tmp_path, capsys):
@@ -272,6 +284,36 @@ def test_a_classifier_of_ones_own_judges_again(tmp_path, capsys):
     found, notes = evaluated(folder, *own)
     assert (found["fr"]["value"], found["cout"]["n"]) == (50, 2)
     assert any("1 of 2 verdicts differ" in note for note in notes)
+    # The cells as the program filed them are a second evaluation, beside the run's own.
+    before = (folder.path / "metrics.json").read_bytes()
+    assert main(["evaluate", str(folder.path), *own, "--populations", "foreign"]) == 0
+    assert "judged by its-program" in capsys.readouterr().err
+    assert (folder.path / "metrics.json").read_bytes() == before
+    document = json.loads((folder.path / "judged/its-program/metrics.json").read_text())
+    filed = {record["id"]: record for record in document["metrics"]}
+    assert (filed["fr"]["value"], filed["fr"]["backbone"]) == (100, "its program's own verdicts")
+    assert (filed["l1"]["n"], found["l1"]["n"]) == (2, 1)
+
+
+def test_only_an_import_was_filed_by_another_program(own, capsys):
+    assert main(["evaluate", str(own.path), "--populations", "foreign"]) == USAGE
+    assert "is no import: no other program has filed its images" in capsys.readouterr().err
+
+
+def test_markup_in_a_foreign_folder_stays_text(tmp_path):
+    markup = "<img src=x onerror=alert(1)>"
+    write_tree(tmp_path / "out", "time", THREE, exp=markup)
+    base = tmp_path / "out/Results" / markup
+    (base / "summary.yaml").write_text(f"{{'n': 3, 'explanation': {{'cf': 0.1}}, x: '{markup}'}}")
+    (base / "CC/CCF/CF" / f"{markup}.png").write_bytes(b"x")
+    folder = imported(tmp_path / "out", tmp_path / "run", "--dataset", "celeba")
+    assert any(markup in name for name in folder.manifest()["skipped"])
+    evaluated(folder)
+    for command in ("report", "leaderboard"):
+        site = tmp_path / command
+        assert main([command, str(folder.path), "-o", str(site)]) == 0
+        for page in site.rglob("*.html"):
+            assert markup not in page.read_text()
 
 
 def test_maskdimes_rows_are_dimes_but_for_the_name(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,13 @@ _LOSS = "Guidance"
 _RUN = "How it runs"
 
 Number = float | None
+
+
+class Cells(StrEnum):
+    """By whose verdicts images are counted."""
+
+    ours = "ours"
+    foreign = "foreign"
 
 
 def run(
@@ -261,6 +269,13 @@ def evaluate(
             help="let the classifier of another task, or of a file, judge: a second evaluation",
         ),
     ] = None,
+    populations: Annotated[
+        Cells | None,
+        typer.Option(
+            help="foreign: count images of an import as its program filed them, "
+            "a second evaluation; ours: by the classifier here"
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -292,6 +307,7 @@ def evaluate(
       vcebench evaluate RUN --limit 32 --format csv
     """
     from vcebench.evaluating.remembering import forget
+    from vcebench.evaluating.verdicts import FILED
     from vcebench.jobs.session import measure_again, run_folders
     from vcebench.settings.custom import read_custom
     from vcebench.settings.installed import find_metric
@@ -299,6 +315,10 @@ def evaluate(
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
+    if populations is Cells.foreign:
+        if judge is not None:
+            raise UserError("--populations foreign and --judge are two evaluations: one at a time")
+        judge = FILED
     installed()
     for place in metric or []:
         find_metric(place)

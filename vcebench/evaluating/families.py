@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from vcebench.data.base import HasAttributes, HasCue
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, one_line
 from vcebench.evaluating.extraction import Extracted
-from vcebench.evaluating.verdicts import Verdicts, verdicts
+from vcebench.evaluating.verdicts import Verdicts
 from vcebench.folders.rows import Row
 from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
 from vcebench.metrics.registry import METRICS, OUTSIDE
@@ -34,15 +33,11 @@ class Context:
     rows: list[Row]
     found: Extracted
     bundle: Bundle
+    verdicts: Verdicts
     data_root: Path | None = None
     planted: HasCue | None = None
     notes: list[str] = field(default_factory=list)
     columns: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    @cached_property
-    def verdicts(self) -> Verdicts:
-        """Who is flipped, and whose input was classified correctly."""
-        return verdicts(self.rows, self.found.values)
 
     @property
     def flipped(self) -> npt.NDArray[np.bool_]:

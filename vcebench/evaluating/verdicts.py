@@ -21,6 +21,8 @@ Booleans = npt.NDArray[np.bool_]
 FOREIGN = "its program's own verdicts"
 STORED = "verdicts of the import"
 """What stands in the place of the classifier's name."""
+FILED = "its-program"
+"""Name of the evaluation that counts images as the program that made them filed them."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,26 @@ def verdicts(rows: Sequence[Row], values: Mapping[str, npt.NDArray[Any]]) -> Ver
     if "margin" in values:
         correct = np.asarray(values["correct"], dtype=bool)
         return Verdicts(np.asarray(values["margin"] > 0, dtype=bool), correct, {})
-    known = {
-        "flipped": [row.flipped for row in rows],
-        "correct": [row.correct for row in rows],
-    }
-    flipped, correct = (np.array([bool(v) for v in column]) for column in known.values())
-    unsure = {name: sum(v is None for v in column) for name, column in known.items()}
     by = FOREIGN if all(row.margin is None for row in rows) else STORED
-    return Verdicts(flipped, correct, {n: count for n, count in unsure.items() if count}, by)
+    return _of([row.flipped for row in rows], [row.correct for row in rows], by)
+
+
+def as_filed(rows: Sequence[Row]) -> Verdicts:
+    """Those of the program that made the images, whatever a classifier says."""
+    flipped = [row.flipped_foreign for row in rows]
+    # An unlabelled image counts as classified correctly, as everywhere.
+    return _of(flipped, [True if row.label < 0 else _agrees(row) for row in rows], FOREIGN)
+
+
+def _agrees(row: Row) -> bool | None:
+    return None if row.prediction_foreign is None else row.prediction_foreign == row.label
+
+
+def _of(flipped: Sequence[bool | None], correct: Sequence[bool | None], by: str) -> Verdicts:
+    counts = {"flipped": flipped.count(None), "correct": correct.count(None)}
+    return Verdicts(
+        np.array([bool(value) for value in flipped]),
+        np.array([bool(value) for value in correct]),
+        {name: count for name, count in counts.items() if count},
+        by,
+    )

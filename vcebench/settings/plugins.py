@@ -14,7 +14,7 @@ from typing import Any
 from vcebench.errors import UserError, one_line
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.method import Method
-from vcebench.methods.core.outside import wrapped
+from vcebench.methods.core.outside import guarded, wrapped
 from vcebench.methods.registry import METHODS, Entry
 from vcebench.settings.foreigncode import (
     METHODS_GROUP,
@@ -87,7 +87,7 @@ def _entry(id: str, thing: Any, plugin: Plugin) -> tuple[Entry, bool]:
     if isinstance(thing, type):
         if not issubclass(thing, Method):
             raise UserError(f"{plugin.where} is a class but no Method; give a Method or a function")
-        return Entry(thing, summary, plugin.where, "not known"), False
+        return Entry(guarded(thing, id), summary, plugin.where, "not known"), False
     if callable(thing):
         return Entry(wrapped(thing, id), summary, plugin.where, "not known"), True
     raise UserError(f"{plugin.where} is a {type(thing).__name__}; give a Method or a function")
