@@ -51,10 +51,9 @@ def test_a_callable_runs_continues_and_stands_in_the_table(tmp_path, capsys):
     assert main([*command, "--format", "csv"]) == 0
     assert "measured,synthfaces,smile,mine,cout" in capsys.readouterr().out
     assert main(command) == 0
-    rows = [
-        line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if "|" in line
-    ]
-    assert {"mine", "MaskDiME"} <= {row.split(" (")[0] for row in rows}
+    shown = capsys.readouterr().out
+    assert "| mine" in shown
+    assert "MaskDiME" in shown
     assert run(place, runs / "mine", *options) == 0
     # In a leaderboard it stands beside a run of the package.
     assert run("maskdime", runs / "ours", "--dataset", "synthfaces", "--tau", "2") == 0
