@@ -10,8 +10,8 @@ from vcebench.showing.leaderboard.build import build_leaderboard
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
+from browsing import Site
 from selenium.webdriver.common.by import By
-from test_report_browser import Site
 
 pytestmark = pytest.mark.browser
 
