@@ -164,7 +164,7 @@ def test_a_broken_plug_in_is_one_sentence_and_stops_no_other(
     for id, reason in (
         ("shape", "shape returned shape (2, 3, 64, 64); return (2,), one an image"),
         ("raises", "raises failed: ZeroDivisionError: division by zero"),
-        ("beyond", "beyond returned 2, which is not in its range, 0 … 1"),
+        ("beyond", "beyond returned 2, beyond its range 0 … 1"),
         ("words", "words returned <U1; return numbers"),
         ("undefined", "not defined for any of 2 images"),
     ):
