@@ -38,7 +38,7 @@ def sweep(
     runs: Path,
     threads: int | None,
     say: Callable[[str], None],
-    execute: Callable[[Sequence[str], float | None], int] | None = None,
+    execute: Callable[[Sequence[str]], int] | None = None,
     data_root: Path | None = None,
     budget: float | None = None,
 ) -> list[Outcome]:
@@ -49,7 +49,7 @@ def sweep(
         runs: folder of the run folders.
         threads: of every run.
         say: takes a line for people.
-        execute: runs a command line for at most some seconds and returns its exit code.
+        execute: runs a command line and returns its exit code.
         data_root: folder of a data set that does not ship with the package.
         budget: seconds for all of them; then the run in progress is interrupted and, like those
             that were not begun, left for the next time.
@@ -74,7 +74,7 @@ def sweep(
         words += ["--threads", str(threads)] if threads else []
         words += ["--data-root", str(data_root)] if data_root else []
         try:
-            code = (execute or _execute)(words, left)
+            code = _execute(words, left) if execute is None else execute(words)
         except KeyboardInterrupt:
             code = _INTERRUPTED
         if code == _OUT_OF_TIME:
@@ -116,7 +116,7 @@ def _execute(words: Sequence[str], seconds: float | None) -> int:
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
-            process.terminate()  # as Ctrl-C: what is finished is stored, and the run continues later
+            process.terminate()  # as Ctrl-C: what is finished is stored, the run continues later
             process.wait()
             return _OUT_OF_TIME
 
