@@ -13,7 +13,7 @@ from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
-from vcebench.models.own_prior import LoadedPrior, load_prior
+from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
 from vcebench.weights.cards import CARDS
@@ -42,10 +42,12 @@ def load_own_bundle(
 
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
-    _check_sections(task, needs | ({"classifier"} if required else set()))
     part = task.classifier
+    if part is None and required:
+        raise UserError(f"{NO_CLASSIFIER}, which is needed here; add it")
     classifier = None if part is None else load_classifier(part)
-    prior = load_prior(task.prior) if task.prior is not None and "prior" in needs else None
+    walked = _walked(task, needs)
+    prior = None if walked is None else walked[1]
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
@@ -65,10 +67,10 @@ def load_own_bundle(
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=1.0 if part is None else part.unit,
-        hashes=_hashes(classifier, prior)
+        hashes=_hashes(classifier, walked)
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
         backbones=({} if classifier is None else {"classifier": classifier.name})
-        | ({} if prior is None else {"prior": prior.name})
+        | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root)
         | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
@@ -80,15 +82,6 @@ def load_own_bundle(
 NO_CLASSIFIER = "the file of the task has no [classifier]"
 
 
-def _check_sections(task: CustomTask, asked: Set[str]) -> None:
-    """Refuse a file without a section that is needed; raises UserError."""
-    for role in ("classifier", "prior"):
-        if role in asked and getattr(task, role) is None:
-            raise UserError(
-                f"the file of {task.name} has no [{role}], which is needed here; add it"
-            )
-
-
 def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -> dict[str, str]:
     reasons = {role: advice(CARDS[id], root) for role, id in roles.items() if role not in found}
     return reasons | {
@@ -97,14 +90,31 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
     }
 
 
-def _hashes(classifier: LoadedClassifier | None, prior: LoadedPrior | None) -> dict[str, str]:
+def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None:
+    """Role and network that a method walks on; None if it walks on none."""
+    for role in ("prior", "bridge"):
+        if role in needs:
+            if role == "prior" and task.prior is not None:
+                return role, load_prior(task.prior)
+            if role == "bridge" and task.bridge is not None:
+                return role, load_bridge(task.bridge)
+            raise UserError(
+                f"the method walks on a {role}, and the task's file has no section [{role}]; add "
+                "one, or take another method (docs/own-data.md)"
+            )
+    return None
+
+
+def _hashes(
+    classifier: LoadedClassifier | None, walked: tuple[str, LoadedPrior] | None
+) -> dict[str, str]:
     found = {}
     if classifier is not None:
         found["classifier"] = state_digest(classifier.network)
         # What has no tensors is what its code says.
         if not classifier.network.state_dict() and classifier.code is not None:
             found["classifier"] = classifier.code
-    return found | ({} if prior is None else {"prior": state_digest(prior.prior)})
+    return found | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
 
 
 def state_digest(module: nn.Module) -> str:

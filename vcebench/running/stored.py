@@ -98,8 +98,8 @@ def _load(folder: RunFolder, own: CustomTask | None, device: str) -> Bundle:
     imported = isinstance(config.origin, Imported)
     entry = DATASETS.get(config.dataset)
     outside = entry is not None and entry.networks is not None
-    # No method here has to walk on anything, and those sets may have no prior.
-    needs = frozenset[str]() if imported or outside else Method.needs
+    # Nothing is walked on here, and those may have no prior.
+    needs = frozenset[str]() if imported or outside or own is not None else Method.needs
     if config.custom is None:
         _check_registered(folder, config)
         with user_errors():
