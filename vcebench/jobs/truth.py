@@ -160,8 +160,8 @@ def gather(
 def beside(dataset: str, stored: Sequence[StoredRun]) -> list[Measurement]:
     """Figures of stored runs that are not planned here, for the table alone.
 
-    They are of images made elsewhere, of methods that are no rows of the file, and of the data set's
-    other tasks. They enter neither the file of a data set nor the rank correlations.
+    They are of images made elsewhere, of methods that are no rows of the file, and of other tasks
+    of the data set. They enter neither the file of a data set nor the rank correlations.
     """
     tasks = tasks_of(dataset)
     return [
