@@ -153,7 +153,7 @@ def _run(request: Request) -> Iterator[Finding]:
 def _outputs(bundle: Bundle, names: Sequence[str], first: list[torch.Tensor]) -> Finding:
     """What the classifier says of the first images."""
     x = dequantise(torch.stack(first).to(bundle.device))
-    counts = Counter(bundle.classifier.predict(x).tolist())
+    counts = Counter(bundle.explained.predict(x).tolist())
     said = ", ".join(
         f"{names[number] if number < len(names) else f'class {number}'} {count}"
         for number, count in sorted(counts.items())

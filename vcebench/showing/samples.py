@@ -75,8 +75,8 @@ def _drawn(images: ImageSet, bundle: Bundle, tau: int, seeds: int) -> Image.Imag
     examples = [images[index] for index in range(min(SHOWN, len(images)))]
     x = dequantise(torch.stack([example.image for example in examples]))
     explainer, prior = DiMEUnconditional(tau=tau), given(bundle.prior)
-    target = bundle.classifier.decide(x).target
-    guidance = Guidance(bundle.classifier, torch.zeros(len(x)), lambda_perceptual=0)
+    target = bundle.explained.decide(x).target
+    guidance = Guidance(bundle.explained, torch.zeros(len(x)), lambda_perceptual=0)
     columns: dict[str, Tensor] = {"input": x}
     for seed in range(seeds):
         shape = (x.shape[1], x.shape[2], x.shape[3])
@@ -110,9 +110,9 @@ def robust_sheet(dataset: str, split: str | None = None) -> Image.Image:
     plain = load_bundle(dataset, f"{name}-{PLAIN}", needs=set(), metrics=False)
     epsilon = float(read_card(ASSETS / dataset / "robust.safetensors")["epsilon"])
     assert bundle.robust is not None
-    kinds = {"robust": bundle.robust, "explained": bundle.classifier, "plain": plain.classifier}
+    kinds = {"robust": bundle.robust, "explained": bundle.explained, "plain": plain.explained}
     x = dequantise(torch.stack([images[index].image for index in range(SHOWN)]))
-    target = bundle.classifier.decide(x).target
+    target = bundle.explained.decide(x).target
     columns = {"input": x} | {
         kind: ascend(classifier, x, target, ASCENT * epsilon) for kind, classifier in kinds.items()
     }
