@@ -103,21 +103,28 @@ def damaged(
 
 def _networks(custom: CustomTask) -> Iterator[Finding]:
     """Classifier and prior, each by itself, so that one does not hide what is wrong with both."""
-    try:
-        with user_errors():
-            classifier = load_classifier(custom.classifier)
-        code = "" if classifier.code is None else f", code {classifier.code[:8]}"
-        yield Finding("classifier", "ok", f"{classifier.name}{code}")
-    except UserError as error:
-        yield Finding("classifier", "wrong", one_line(error))
+    for role, describe in (("classifier", _classifier), ("prior", _prior)):
+        try:
+            with user_errors():
+                found = describe(custom)
+        except UserError as error:
+            yield Finding(role, "wrong", one_line(error))
+            continue
+        yield Finding(role, "ok" if found else "note", found or "the file names none")
+
+
+def _classifier(custom: CustomTask) -> str | None:
+    if custom.classifier is None:
+        return None
+    found = load_classifier(custom.classifier)
+    return found.name if found.code is None else f"{found.name}, code {found.code[:8]}"
+
+
+def _prior(custom: CustomTask) -> str | None:
     if custom.prior is None:
-        return
-    try:
-        with user_errors():
-            prior = load_prior(custom.prior)
-        yield Finding("prior", "ok", f"{prior.name}, {len(prior.prior.schedule)} steps")
-    except UserError as error:
-        yield Finding("prior", "wrong", one_line(error))
+        return None
+    found = load_prior(custom.prior)
+    return f"{found.name}, {len(found.prior.schedule)} steps"
 
 
 def _run(request: Request) -> Iterator[Finding]:

@@ -97,7 +97,9 @@ class CustomTask(Part):
     def of_method(self, preset: str) -> Self:
         """The same with the unit of a method, by its preset's id, as the only one."""
         part = self.classifier
-        chosen = {"unit": part.units.get(preset, part.unit), "units": {}}
+        if part is None:
+            return self
+        chosen: dict[str, Any] = {"unit": part.units.get(preset, part.unit), "units": {}}
         return self.model_copy(update={"classifier": part.model_copy(update=chosen)})
 
     def target_class(self, names: tuple[str, ...]) -> int | None:

@@ -157,9 +157,10 @@ def _custom(request: Request, images: ImageSet) -> dict[str, Any] | None:
 def uncalibrated(request: Request) -> str | None:
     """A line on a method that guides with a classifier whose unit nobody said; None for others."""
     custom, preset = request.custom, _preset_id(request.method)
-    if custom is None or "lambda_class" not in METHODS[request.method].factory.weights:
+    part = None if custom is None else custom.classifier
+    if part is None or part.is_calibrated(preset):
         return None
-    if custom.classifier.is_calibrated(preset):
+    if "lambda_class" not in METHODS[request.method].factory.weights:
         return None
     return (
         f"{preset} is not calibrated for this classifier, its unit is 1: `vcebench calibrate "
