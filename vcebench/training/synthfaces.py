@@ -156,17 +156,16 @@ def _robust() -> Part:
         title="robust CNN of Smiling and Young, synthfaces",
         summary=(
             "Guides methods that need a robust classifier in the tasks smile and age; explained in "
-            "the task smile-robust. Trained on the second half of `train`. The goal of 0.85 under "
-            "attack was reached for Smiling and not for Young."
+            "the task smile-robust. Trained on the second half of `train`."
         ),
         config={"outputs": len(names), "widths": (24, 32, 64, 96), "grid": 4},
         settings=LoopSettings(
-            steps=800, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+            steps=2250, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
         ),
         loss=robust_loss(source, logit_losses, shifted, batch=32),
         epsilon=0.5,
         questions=questions,
-        floors=floors(0.95, 0.85, ["Smiling "]) | floors(0.95, 0.78, ["Young "]),
+        floors=floors(0.95, 0.85, ["Smiling ", "Young "]),
         facts={"attributes": list(names)},
     )
 
