@@ -251,7 +251,7 @@ def _bridge() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=2400, seed=281, learning_rate=5e-4, ema=0.999),
+        settings=LoopSettings(steps=1400, seed=281, learning_rate=5e-4, ema=0.998),
         loss=open_data,
         held_out=lambda: scenes("test", 512)[0],
         floors={"gain": 3.0},
