@@ -13,7 +13,7 @@ from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
-from vcebench.models.own_prior import LoadedPrior, load_prior
+from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
 from vcebench.weights.cards import CARDS
@@ -42,7 +42,8 @@ def load_own_bundle(
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
     classifier = load_classifier(task.classifier)
-    prior = load_prior(task.prior) if "prior" in needs else None
+    walked = _walked(task, needs)
+    prior = None if walked is None else walked[1]
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
@@ -60,10 +61,10 @@ def load_own_bundle(
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=task.classifier.unit,
-        hashes=_hashes(classifier, prior)
+        hashes=_hashes(classifier, walked)
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
         backbones={"classifier": classifier.name}
-        | ({} if prior is None else {"prior": prior.name})
+        | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root),
         codes={} if classifier.code is None else {"classifier": classifier.code},
@@ -79,12 +80,29 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
     }
 
 
-def _hashes(classifier: LoadedClassifier, prior: LoadedPrior | None) -> dict[str, str]:
+def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None:
+    """Role and network that a method walks on; None if it walks on none."""
+    for role in ("prior", "bridge"):
+        if role in needs:
+            if role == "prior" and task.prior is not None:
+                return role, load_prior(task.prior)
+            if role == "bridge" and task.bridge is not None:
+                return role, load_bridge(task.bridge)
+            raise UserError(
+                f"the method walks on a {role}, and the task's file has no section [{role}]; add "
+                "one, or take another method (docs/own-data.md)"
+            )
+    return None
+
+
+def _hashes(classifier: LoadedClassifier, walked: tuple[str, LoadedPrior] | None) -> dict[str, str]:
     state = state_digest(classifier.network)
     # What has no tensors is what its code says.
     if not classifier.network.state_dict() and classifier.code is not None:
         state = classifier.code
-    return {"classifier": state} | ({} if prior is None else {"prior": state_digest(prior.prior)})
+    return {"classifier": state} | (
+        {} if walked is None else {walked[0]: state_digest(walked[1].prior)}
+    )
 
 
 def state_digest(module: nn.Module) -> str:
