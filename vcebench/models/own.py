@@ -28,6 +28,7 @@ def load_own_bundle(
     weights: Path | None = None,
     needs: Set[str] = Method.needs,
     metrics: bool = True,
+    required: bool = True,
 ) -> Bundle:
     """The networks of somebody's own task, and those published ones that happen to be there.
 
@@ -37,11 +38,14 @@ def load_own_bundle(
         task: what the TOML file says.
         device: where the networks shall live.
         weights: the weights folder.
-        needs, metrics: see `vcebench.models.loading.load_bundle`.
+        needs, metrics, required: see `vcebench.models.loading.load_bundle`.
 
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
-    classifier = load_classifier(task.classifier)
+    part = task.classifier
+    if part is None and required:
+        raise UserError(f"{NO_CLASSIFIER}, which is needed here; add it")
+    classifier = None if part is None else load_classifier(part)
     walked = _walked(task, needs)
     prior = None if walked is None else walked[1]
     root = weights_root(weights)
@@ -49,27 +53,33 @@ def load_own_bundle(
     roles |= METRIC_ROLES if metrics else {}
     found = {r: f for r, id in roles.items() if (f := locate(CARDS[id], root)) is not None}
     networks = {role: load_published(CARDS[roles[role]], f.path) for role, f in found.items()}
-    own = [classifier.network] if prior is None else [classifier.network, prior.prior]
-    for network in (*own, *networks.values()):
+    own = [] if classifier is None else [classifier.network]
+    for network in (*own, *([] if prior is None else [prior.prior]), *networks.values()):
         network.to(device)
-    reading = explained(classifier.network, task, device)
+    reading = None
+    if part is not None and classifier is not None:
+        reading = explained(classifier.network, task, part, device)
     return Bundle(
-        classifier=reading.classifier,
+        classifier=None if reading is None else reading.classifier,
         prior=None if prior is None else prior.prior,
         perceptual=networks.get("perceptual"),
         representation=networks.get("representation"),
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
-        class_unit=task.classifier.unit,
+        class_unit=1.0 if part is None else part.unit,
         hashes=_hashes(classifier, walked)
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
-        backbones={"classifier": classifier.name}
+        backbones=({} if classifier is None else {"classifier": classifier.name})
         | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
-        missing=_missing(found, roles, root),
-        codes={} if classifier.code is None else {"classifier": classifier.code},
-        notes=(*classifier.notes, *reading.notes, *(() if prior is None else prior.notes)),
+        missing=_missing(found, roles, root)
+        | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
+        codes={"classifier": classifier.code} if classifier and classifier.code else {},
+        notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
+
+
+NO_CLASSIFIER = "the file of the task has no [classifier]"
 
 
 def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -> dict[str, str]:
@@ -95,14 +105,16 @@ def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None
     return None
 
 
-def _hashes(classifier: LoadedClassifier, walked: tuple[str, LoadedPrior] | None) -> dict[str, str]:
-    state = state_digest(classifier.network)
-    # What has no tensors is what its code says.
-    if not classifier.network.state_dict() and classifier.code is not None:
-        state = classifier.code
-    return {"classifier": state} | (
-        {} if walked is None else {walked[0]: state_digest(walked[1].prior)}
-    )
+def _hashes(
+    classifier: LoadedClassifier | None, walked: tuple[str, LoadedPrior] | None
+) -> dict[str, str]:
+    found = {}
+    if classifier is not None:
+        found["classifier"] = state_digest(classifier.network)
+        # What has no tensors is what its code says.
+        if not classifier.network.state_dict() and classifier.code is not None:
+            found["classifier"] = classifier.code
+    return found | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
 
 
 def state_digest(module: nn.Module) -> str:
