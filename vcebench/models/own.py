@@ -14,6 +14,7 @@ from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
 from vcebench.models.own_prior import LoadedPrior, load_prior
+from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
 from vcebench.weights.cards import CARDS
@@ -43,6 +44,7 @@ def load_own_bundle(
     """
     classifier = load_classifier(task.classifier)
     prior = load_prior(task.prior) if "prior" in needs else None
+    robust = load_robust(task, device) if "robust" in needs else None
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
@@ -56,17 +58,24 @@ def load_own_bundle(
         classifier=reading.classifier,
         prior=None if prior is None else prior.prior,
         perceptual=networks.get("perceptual"),
+        robust=None if robust is None else robust.classifier,
         representation=networks.get("representation"),
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=task.classifier.unit,
         hashes=_hashes(classifier, prior)
+        | ({} if robust is None else {"robust": state_of(robust.loaded)})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
         backbones={"classifier": classifier.name}
         | ({} if prior is None else {"prior": prior.name})
+        | ({} if robust is None else {"robust": robust.loaded.name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root),
-        codes={} if classifier.code is None else {"classifier": classifier.code},
+        codes={
+            role: part.code
+            for role, part in (("classifier", classifier), ("robust", robust and robust.loaded))
+            if part is not None and part.code is not None
+        },
         notes=(*classifier.notes, *reading.notes, *(() if prior is None else prior.notes)),
     )
 
@@ -80,11 +89,15 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
 
 
 def _hashes(classifier: LoadedClassifier, prior: LoadedPrior | None) -> dict[str, str]:
-    state = state_digest(classifier.network)
-    # What has no tensors is what its code says.
-    if not classifier.network.state_dict() and classifier.code is not None:
-        state = classifier.code
-    return {"classifier": state} | ({} if prior is None else {"prior": state_digest(prior.prior)})
+    own = {"classifier": state_of(classifier)}
+    return own | ({} if prior is None else {"prior": state_digest(prior.prior)})
+
+
+def state_of(loaded: LoadedClassifier) -> str:
+    """SHA-256 of a classifier's tensors; what has no tensors is what its code says."""
+    if not loaded.network.state_dict() and loaded.code is not None:
+        return loaded.code
+    return state_digest(loaded.network)
 
 
 def state_digest(module: nn.Module) -> str:

@@ -17,6 +17,9 @@
                                     # or diffusers = "FOLDER"
                                     # or checkpoint = "FILE.pt" with [prior.flags]
 
+    [robust]                        # for methods that need a robust classifier, such as dvce
+    trained = "robust.safetensors"  # by vcebench train robust; or as in [classifier]
+
     [run]
     method = "maskdime"
 
@@ -29,7 +32,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictStr, ValidationError, field_validator, model_validator
 
@@ -46,13 +49,17 @@ class CustomTask(Part):
 
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
+    robust: an adversarially robust classifier of the same classes, for methods that need one.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"robust"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
     data: DataPart
     classifier: ClassifierPart
     prior: PriorPart
+    robust: ClassifierPart | None = None
 
     @field_validator("target", mode="before")
     @classmethod
@@ -144,16 +151,18 @@ def read_custom(path: Path) -> tuple[CustomTask, dict[str, Any]]:
 
 _PATHS = {
     "data": ("folder", "labels"),
-    "classifier": ("torchscript", "weights", "folder"),
+    "classifier": ("torchscript", "weights", "folder", "trained"),
     "prior": ("trained", "diffusers", "checkpoint"),
+    "robust": ("torchscript", "weights", "folder", "trained"),
 }
 
 
 def _absolute(content: dict[str, Any], base: Path) -> dict[str, Any]:
     """The same with paths made absolute, and with the folder that factories are imported from."""
     found = dict(content)
-    if isinstance(found.get("classifier"), dict) and "factory" in found["classifier"]:
-        found["classifier"] = {"folder": ".", **found["classifier"]}
+    for section in ("classifier", "robust"):
+        if isinstance(found.get(section), dict) and "factory" in found[section]:
+            found[section] = {"folder": ".", **found[section]}
     for section, names in _PATHS.items():
         part = found.get(section)
         if isinstance(part, dict):
