@@ -13,7 +13,7 @@ from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
-from vcebench.models.own_prior import LoadedPrior, load_prior
+from vcebench.models.own_prior import load_prior
 from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
@@ -45,6 +45,7 @@ def load_own_bundle(
     classifier = load_classifier(task.classifier)
     prior = load_prior(task.prior) if "prior" in needs else None
     robust = load_robust(task, device) if "robust" in needs else None
+    classifiers = {"classifier": classifier} | ({} if robust is None else {"robust": robust.loaded})
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
@@ -63,19 +64,14 @@ def load_own_bundle(
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=task.classifier.unit,
-        hashes=_hashes(classifier, prior)
-        | ({} if robust is None else {"robust": state_of(robust.loaded)})
+        hashes={role: state_of(part) for role, part in classifiers.items()}
+        | ({} if prior is None else {"prior": state_digest(prior.prior)})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
-        backbones={"classifier": classifier.name}
+        backbones={role: part.name for role, part in classifiers.items()}
         | ({} if prior is None else {"prior": prior.name})
-        | ({} if robust is None else {"robust": robust.loaded.name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root),
-        codes={
-            role: part.code
-            for role, part in (("classifier", classifier), ("robust", robust and robust.loaded))
-            if part is not None and part.code is not None
-        },
+        codes={role: part.code for role, part in classifiers.items() if part.code is not None},
         notes=(*classifier.notes, *reading.notes, *(() if prior is None else prior.notes)),
     )
 
@@ -86,11 +82,6 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
         "oracle": "there is no oracle for a task of one's own",
         "identity": "there is no identity network for a task of one's own",
     }
-
-
-def _hashes(classifier: LoadedClassifier, prior: LoadedPrior | None) -> dict[str, str]:
-    own = {"classifier": state_of(classifier)}
-    return own | ({} if prior is None else {"prior": state_digest(prior.prior)})
 
 
 def state_of(loaded: LoadedClassifier) -> str:
