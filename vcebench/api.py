@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
+from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
@@ -29,6 +30,7 @@ from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import probe
+from vcebench.running.regions import given_region
 from vcebench.running.tries import Item
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 from vcebench.settings.parts import Meaning
@@ -56,6 +58,7 @@ class Explanations:
         mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none, or no image
             had a try.
         images: uint8 (N, 3, H, W), what was explained.
+        region: bool (N, 1, H, W), where the images could change; None if everywhere.
     """
 
     counterfactuals: Tensor
@@ -75,6 +78,7 @@ class Explanations:
     mask_x: Tensor | None
 
     images: Tensor | None = None
+    region: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.counterfactuals)
@@ -143,6 +147,8 @@ def explain(
     target: int | Sequence[int] | Tensor | None = None,
     perceptual: nn.Module | None = None,
     robust: nn.Module | None = None,
+    bridge: BridgePrior | tuple[nn.Module, Bridge] | None = None,
+    region: Tensor | str | None = None,
     lambda_class: Sequence[float] = LADDER,
     lambda_perceptual: float | None = None,
     lambda_l1: float = 0.05,
@@ -175,6 +181,11 @@ def explain(
         perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
             it say lambda_perceptual=0.
         robust: an adversarially trained classifier of the same classes, for methods that need one.
+        bridge: a `BridgePrior`, or a network called as network(z, level) with the `Bridge` it was
+            trained on, for methods that walk on one (RCSB).
+        region: where the images may change, bool with shape (N, 1, H, W), or "cells:20",
+            "pixels:10:saliency", "free-form:10-20", "all" (docs/regions.md); without it that is up
+            to the method. Outside of it a counterfactual is the image.
         lambda_class: λ_c, tried in turn until the prediction flips.
         lambda_perceptual, lambda_l1: λ_p (30 unless given) and λ_l.
         use_logits: guide with the logits, as released; else with log-probabilities.
@@ -204,12 +215,15 @@ def explain(
             raise UserError(f"{name} is {value!r}; use {', '.join(map(repr, known))}")
     with user_errors():
         explainer = method_by_name(method, **settings)
+    finder, regions = given_region(method, region, levels)
     if perceptual is None and "perceptual" not in explainer.needs:
         lambda_perceptual = 0
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
     network = None if prior is None else _prior(prior)
+    direction = None if bridge is None else _bridge(bridge)
     given = {
         "prior": network,
+        "bridge": direction,
         "classifier": classifier,
         "perceptual network": perceptual,
         "robust classifier": robust,
@@ -223,7 +237,7 @@ def explain(
         targets = _targets(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
-            prior=network,
+            prior=direction if "bridge" in explainer.needs else network,
             perceptual=perceptual,
             robust=None if robust is None else _classifier(robust, levels, device, None),
             class_unit=class_unit,
@@ -241,13 +255,14 @@ def explain(
             batch_size=batch_size,
             device=device,
             keep_files=False,
+            region=finder,
         )
         probe(worker, list(levels[:batch_size]))
         engine = LocalEngine(worker, threads)
         try:
             rungs = explainer.rungs(guidance.lambda_class)
             finals: list[Final] = []
-            items = unsettled(_items(levels, ids, targets), worker, finals.append)
+            items = unsettled(_items(levels, ids, targets, regions), worker, finals.append)
             for batch in drive(Ladder(items, rungs, batch_size), engine):
                 finals += batch.finals
         finally:
@@ -296,6 +311,8 @@ def _whole(**values: tuple[int | None, int]) -> None:
 
 
 def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
+    if isinstance(prior, BridgePrior):
+        raise UserError("the prior is a bridge; give it as bridge=…")
     if isinstance(prior, Prior):
         return prior
     if isinstance(prior, tuple):
@@ -308,6 +325,17 @@ def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
             "vcebench.methods.linear_schedule(1000, 200)"
         )
     return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
+
+
+def _bridge(bridge: BridgePrior | tuple[nn.Module, Bridge]) -> BridgePrior:
+    if isinstance(bridge, tuple) and len(bridge) == 2 and isinstance(bridge[1], Bridge):
+        return BridgePrior(*bridge)
+    if not isinstance(bridge, BridgePrior):
+        raise UserError(
+            "the bridge has no schedule; give (network, vcebench.methods.Bridge(T)) with the T it "
+            "was trained on"
+        )
+    return bridge
 
 
 def _is_diffusers(network: nn.Module) -> bool:
@@ -372,13 +400,17 @@ def _targets(
 
 
 def _items(
-    images: Tensor, ids: Sequence[str] | None, targets: Sequence[int | None]
+    images: Tensor,
+    ids: Sequence[str] | None,
+    targets: Sequence[int | None],
+    regions: Sequence[Tensor | None],
 ) -> Iterator[Item]:
     names = [f"image-{i:05d}" for i in range(len(images))] if ids is None else list(ids)
     if len(names) != len(images) or len(set(names)) != len(names):
         raise UserError(f"give one id for each of the {len(images)} images, no two the same")
-    for index, (name, image, target) in enumerate(zip(names, images, targets, strict=True)):
-        yield Item(name, index, image, label=-1, target=target)
+    rows = zip(names, images, targets, regions, strict=True)
+    for index, (name, image, target, region) in enumerate(rows):
+        yield Item(name, index, image, label=-1, target=target, region=region)
 
 
 def _collect(finals: Sequence[Final]) -> Explanations:
@@ -408,5 +440,6 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
         images=torch.stack([final.attempt.item.image for final in finals]),
+        region=masks("region"),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )

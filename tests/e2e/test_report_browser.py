@@ -291,6 +291,17 @@ def test_side_by_side_shows_one_layer(site, layer):
     assert [e.get_attribute("class") for e in shown] == [layer] * 3
 
 
+def test_a_card_shows_the_region_of_a_method_without_masks(browser, fixture_run, tmp_path):
+    run = fixture_run("dime", ids=2, region=True)
+    site = Site(browser, build_report([run.path], tmp_path / "report"))
+    site.open()
+    figure = site.one(".card .strip figure.mask")
+    assert figure.text == "Region"
+    image = figure.find_element(By.TAG_NAME, "img")
+    site.until(lambda: site.script("return arguments[0].naturalWidth", image) == 64)
+    assert "Region of" in image.get_attribute("alt")
+
+
 def test_a_method_can_be_hidden_but_not_all(site):
     site.open()
     for box in site.all("#methods input"):

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from vcebench.data.kinds import formats
@@ -28,6 +28,9 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "nearest": Image.Resampling.NEAREST,
 }
+
+_LYING = range(5, 9)
+"""EXIF orientations of which width and height are exchanged."""
 
 
 class BadImageError(UserError):
@@ -116,11 +119,15 @@ def read_picture(
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) from the header of an image file; raises BadImageError."""
+def picture_size(path: Path, upright: bool = False) -> tuple[int, int]:
+    """(width, height) from the header of an image file; raises BadImageError.
+
+    upright: as the image is once it was turned as its EXIF entry says.
+    """
     try:
         with Image.open(path, formats=formats()) as picture:
-            return picture.size
+            lying = upright and picture.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+            return picture.size[::-1] if lying else picture.size
     except Exception as error:  # as above
         raise BadImageError(f"{path} is missing or no image") from error
 

@@ -15,6 +15,7 @@ from vcebench.folders.store import writing
 from vcebench.formats import Format, Table, dump, number
 from vcebench.metrics.registry import metric
 from vcebench.metrics.result import MetricValue
+from vcebench.settings.request import told_region
 
 HEADLINE = ("fr", "cout", "s3", "l1", "nfe")
 
@@ -52,6 +53,8 @@ def headline(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "task": config.task,
         "seed": config.seed,
     }
+    if (region := told_region(config)) is not None:
+        row["region"] = region
     if evaluation.judge is not None:
         row["judged by"] = evaluation.judge
     for id in HEADLINE:

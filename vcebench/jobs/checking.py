@@ -12,7 +12,7 @@ from vcebench.data.files import BadImageError, picture_size, read_picture
 from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.registry import DatasetEntry, dataset_entry, open_dataset
 from vcebench.errors import UserError, one_line
-from vcebench.weights.cards import CARDS, ROLES, RUN_ROLES, Card
+from vcebench.weights.cards import CARDS, METHOD_ROLES, ROLES, RUN_ROLES, Card
 from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import advice, locate, read_checksums, verify
@@ -146,6 +146,13 @@ def look(card: Card, root: Path, thorough: bool = False) -> Finding:
     return Finding(card.id, "ok", f"{card.title}, {note}: {found.path}")
 
 
+def _needed(role: str) -> str:
+    """What a role is needed by."""
+    if role in RUN_ROLES:
+        return "run"
+    return "some methods" if role in METHOD_ROLES else "metrics"
+
+
 def weight_rows(root: Path) -> Iterator[dict[str, object]]:
     """One row per data set and role: file, source, keys, checksum, and whether it is there."""
     checksums = read_checksums(root)
@@ -158,7 +165,7 @@ def weight_rows(root: Path) -> Iterator[dict[str, object]]:
                 yield {
                     "dataset": dataset,
                     "role": role,
-                    "needed": "run" if role in RUN_ROLES else "metrics",
+                    "needed": _needed(role),
                     "card": id,
                     "state": look(card, root).state,
                     "title": card.title,

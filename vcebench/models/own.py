@@ -13,7 +13,7 @@ from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
-from vcebench.models.own_prior import load_prior
+from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
 from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
@@ -43,7 +43,8 @@ def load_own_bundle(
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
     classifier = load_classifier(task.classifier)
-    prior = load_prior(task.prior) if "prior" in needs else None
+    walked = _walked(task, needs)
+    prior = None if walked is None else walked[1]
     robust = load_robust(task, device) if "robust" in needs else None
     classifiers = {"classifier": classifier} | ({} if robust is None else {"robust": robust.loaded})
     root = weights_root(weights)
@@ -65,10 +66,10 @@ def load_own_bundle(
         lpips=networks.get("lpips"),
         class_unit=task.classifier.unit,
         hashes={role: state_of(part) for role, part in classifiers.items()}
-        | ({} if prior is None else {"prior": state_digest(prior.prior)})
+        | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
         backbones={role: part.name for role, part in classifiers.items()}
-        | ({} if prior is None else {"prior": prior.name})
+        | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root),
         codes={role: part.code for role, part in classifiers.items() if part.code is not None},
@@ -82,6 +83,21 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
         "oracle": "there is no oracle for a task of one's own",
         "identity": "there is no identity network for a task of one's own",
     }
+
+
+def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None:
+    """Role and network that a method walks on; None if it walks on none."""
+    for role in ("prior", "bridge"):
+        if role in needs:
+            if role == "prior" and task.prior is not None:
+                return role, load_prior(task.prior)
+            if role == "bridge" and task.bridge is not None:
+                return role, load_bridge(task.bridge)
+            raise UserError(
+                f"the method walks on a {role}, and the task's file has no section [{role}]; add "
+                "one, or take another method (docs/own-data.md)"
+            )
+    return None
 
 
 def state_of(loaded: LoadedClassifier) -> str:

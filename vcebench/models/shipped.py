@@ -200,12 +200,16 @@ def _walked(
     if "prior" in networks:
         return Prior(networks["prior"], _schedule(cards["prior"]))
     if "bridge" in networks:
-        described = cards["bridge"].get("bridge", {})
-        if described.keys() != {"steps", "beta_max"}:
-            raise NetworkFileError(f"unknown schedule of the bridge: {described}")
-        bridge = Bridge(int(described["steps"]), float(described["beta_max"]))
-        return BridgePrior(networks["bridge"], bridge)
+        return bridge_of(networks["bridge"], cards["bridge"])
     return None
+
+
+def bridge_of(network: nn.Module, card: Mapping[str, Any]) -> BridgePrior:
+    """A trained network on the bridge that its card describes; raises NetworkFileError."""
+    described = card.get("bridge", {})
+    if described.keys() != {"steps", "beta_max"}:
+        raise NetworkFileError(f"no bridge is described by {described or 'the card'}")
+    return BridgePrior(network, Bridge(int(described["steps"]), float(described["beta_max"])))
 
 
 def _schedule(card: Mapping[str, Any]) -> Schedule:

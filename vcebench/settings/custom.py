@@ -20,10 +20,14 @@
     [robust]                        # for methods that need a robust classifier, such as dvce
     trained = "robust.safetensors"  # by vcebench train robust; or as in [classifier]
 
+    [bridge]                        # for methods that walk on one, such as rcsb-c
+    trained = "bridge.safetensors"  # by vcebench train bridge
+
     [run]
     method = "maskdime"
 
-Paths are relative to the TOML file. Naming a factory means that its code is run.
+Of [prior] and [bridge], what the method does not walk on may be left out. Paths are relative to the
+TOML file. Naming a factory means that its code is run.
 """
 
 from __future__ import annotations
@@ -41,24 +45,26 @@ from vcebench.data.folder import FolderSet, folder_set
 from vcebench.data.listing import are_class_numbers, list_csv, list_folder
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
-from vcebench.settings.parts import ClassifierPart, DataPart, Part, PriorPart
+from vcebench.settings.parts import BridgePart, ClassifierPart, DataPart, Part, PriorPart
 
 
 class CustomTask(Part):
     """Everything about a task of somebody's own that a run has to know; paths are absolute.
 
+    prior, bridge: what a method walks on; None for methods that do without.
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
     robust: an adversarially robust classifier of the same classes, for methods that need one.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"robust"})
+    later: ClassVar[frozenset[str]] = frozenset({"prior", "bridge", "robust"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
     data: DataPart
     classifier: ClassifierPart
-    prior: PriorPart
+    prior: PriorPart | None = None
+    bridge: BridgePart | None = None
     robust: ClassifierPart | None = None
 
     @field_validator("target", mode="before")
@@ -154,6 +160,7 @@ _PATHS = {
     "classifier": ("torchscript", "weights", "folder", "trained"),
     "prior": ("trained", "diffusers", "checkpoint"),
     "robust": ("torchscript", "weights", "folder", "trained"),
+    "bridge": ("trained",),
 }
 
 

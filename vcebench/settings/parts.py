@@ -1,4 +1,4 @@
-"""The sections of a task of somebody's own: images, classifier, prior. See `settings.custom`."""
+"""Sections of a task of somebody's own: images, classifier, networks. See `settings.custom`."""
 
 from __future__ import annotations
 
@@ -194,3 +194,9 @@ class PriorPart(Part):
         if self.entry is not None and self.checkpoint is None:
             raise ValueError("entry names a part of a checkpoint, and there is none")
         return self
+
+
+class BridgePart(Part):
+    """The inpainting bridge that RCSB walks on, as `vcebench train bridge` leaves it."""
+
+    trained: Path

@@ -135,6 +135,8 @@ def with_custom(request: Request, path: Path) -> Request:
         for name, value in table.named().items()
         if getattr(request, name) == getattr(defaults, name)
     }
+    if "region" in chosen and (folder := mask_folder(chosen["region"], path.resolve().parent)):
+        chosen["region"] = str(folder)
     return replace(
         request,
         **chosen,
@@ -166,11 +168,34 @@ def _region(request: Request) -> dict[str, str]:
             f"{request.method} cannot be told where to change an image; use a method that is "
             "guided in pixels, such as maskdime or rcsb-c"
         )
-    if Path(asked).is_dir():
-        return {"region": f"files:{MaskFolder(Path(asked)).digest()}", "masks": asked}
-    if parse_region(asked).kind == "files":
-        raise UserError("name the folder of the masks: --region FOLDER")
+    if (folder := mask_folder(asked)) is not None:
+        return {"region": f"files:{MaskFolder(folder).digest()}", "masks": str(folder)}
+    parse_region(asked)
     return {"region": asked}
+
+
+def told_region(config: RunConfig) -> str | None:
+    """Where images may change if a person said so and not the method's id; digests shortened."""
+    if config.region is None or config.method not in METHODS:
+        return config.region
+    if config.region == METHODS[config.method].region:
+        return None
+    return config.region[:18] if config.region.startswith("files:") else config.region
+
+
+def mask_folder(region: str, base: Path = Path()) -> Path | None:
+    """The folder of masks that a region names, from `base`; None if it is a word, or not there.
+
+    Raises UserError: a digest in place of a folder, which says nothing of where the masks are.
+    """
+    try:
+        kind = parse_region(region).kind
+    except UserError:
+        folder = base / Path(region).expanduser()
+        return folder if folder.is_dir() else None
+    if kind == "files":
+        raise UserError("name the folder of the masks: --region FOLDER")
+    return None
 
 
 def _images(request: Request) -> ImageSet:

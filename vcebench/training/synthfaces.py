@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.data.synthfaces.scm import INDEX, NAMES
-from vcebench.models.shipped import ASSETS
+from vcebench.models.classifier import BinaryClassifier
+from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment, shortcuts
-from vcebench.training.bridge import bridge_loss, bridge_part
+from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
     faces,
@@ -253,6 +254,14 @@ def _identity() -> Part:
     )
 
 
+def held_out() -> HeldOut:
+    """The first 512 faces of `test`; whether they smile, the oracle says."""
+    images, attributes = faces("test", 512)
+    smiling = NAMES.index("Smiling")
+    oracle = load_network(ASSETS / "synthfaces" / "oracle.safetensors")[0]
+    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, smiling))
+
+
 def _bridge() -> Part:
     def open_data() -> Loss:
         images, _ = faces("train")
@@ -272,6 +281,6 @@ def _bridge() -> Part:
         },
         settings=LoopSettings(steps=3000, seed=181, learning_rate=5e-4, ema=0.999),
         loss=open_data,
-        held_out=lambda: faces("test", 512)[0],
+        held_out=held_out,
         floors={"gain": 3.0},
     )

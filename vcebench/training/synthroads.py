@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from vcebench.data.synthroads import scm
 from vcebench.data.synthroads.dataset import SynthRoads
-from vcebench.models.shipped import ASSETS
+from vcebench.models.classifier import NoneOfClassifier
+from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
-from vcebench.training.bridge import bridge_loss, bridge_part
+from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.rendered import (
@@ -236,6 +237,13 @@ def _oracle_figures(network: nn.Module) -> dict[str, Any]:
     return {f"{scm.LABEL} accuracy": float(right.float().mean())} | _cause_figures(network)
 
 
+def held_out() -> HeldOut:
+    """The first 512 scenes of `test`; the oracle says whether there is a cause to slow down."""
+    images, label = labelled("test", 512)
+    oracle = load_network(ASSETS / "synthroads" / "oracle.safetensors")[0]
+    return HeldOut(images, label[:, 0].long(), NoneOfClassifier(oracle, range(len(scm.STOPPING))))
+
+
 def _bridge() -> Part:
     def open_data() -> Loss:
         images, _ = scenes("train", 20_000)
@@ -254,6 +262,6 @@ def _bridge() -> Part:
         },
         settings=LoopSettings(steps=2400, seed=281, learning_rate=5e-4, ema=0.999),
         loss=open_data,
-        held_out=lambda: scenes("test", 512)[0],
+        held_out=held_out,
         floors={"gain": 3.0},
     )

@@ -13,6 +13,7 @@ from vcebench.errors import UserError
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import JUDGED, METRICS, RunFolder
 from vcebench.settings.config import RunConfig
+from vcebench.settings.request import told_region
 from vcebench.showing.report.numbers import Measured, measured_of
 
 
@@ -134,7 +135,7 @@ def _read(number: int, path: Path) -> RunView:
         raise UserError(f"{path} holds no finished image; run it first")
     return RunView(
         number=number,
-        label=config.method,
+        label=_name(config),
         folder=folder,
         manifest=manifest,
         config=config,
@@ -149,6 +150,16 @@ def _read(number: int, path: Path) -> RunView:
     )
 
 
+_UNNAMED = ("trace", "region", "masks")
+"""What does not set runs apart, or is in their names already."""
+
+
+def _name(config: RunConfig) -> str:
+    """The method, and the region it was told; a method inside a region is another one."""
+    region = told_region(config)
+    return config.method if region is None else f"{config.method} · region {region}"
+
+
 def _labelled(runs: list[RunView]) -> list[RunView]:
     """Labels that are unique within a subject, by what the runs of a method differ in."""
     labelled = []
@@ -157,7 +168,7 @@ def _labelled(runs: list[RunView]) -> list[RunView]:
         settings = [_flat(r.config.model_dump(mode="json")) for r in alike]
         own = _flat(run.config.model_dump(mode="json"))
         apart = [key for key in own if len({str(s.get(key)) for s in settings}) > 1]
-        parts = [f"{key} {own[key]}" for key in apart if key != "trace"]
+        parts = [f"{key} {own[key]}" for key in apart if key not in _UNNAMED]
         labelled.append(replace(run, label=" · ".join([run.label, *parts])))
     count = Counter((run.subject, run.label) for run in labelled)
     return [
