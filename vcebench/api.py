@@ -85,14 +85,15 @@ class Explanations:
 
     def __getitem__(self, index: int) -> Explained:
         """One image: its facts by name, its pictures, and a picture of them in a notebook."""
-        found = {str(k): v for k, v in self.to_frame().iloc[index].to_dict().items()}
+        found = {str(k): v for k, v in self.to_frame().to_dict("records")[index].items()}
         before = None if self.images is None else self.images[index]
         return Explained(before, self.counterfactuals[index], found)
 
     def to_frame(self) -> pd.DataFrame:
         """One row an image with everything but pictures and masks."""
         names = ["flipped", "prediction", "source", "target", "target_probability_input"]
-        names += ["target_probability", "lambda_class", "tries", "nfe", "finite"]
+        names += ["target_probability", "lambda_class", "tries", "nfe", "backward", "finite"]
+        names += ["already_target"]
         return pd.DataFrame({name: getattr(self, name).tolist() for name in names})
 
     def show(self, count: int = 8) -> Image.Image:

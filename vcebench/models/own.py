@@ -29,6 +29,7 @@ def load_own_bundle(
     weights: Path | None = None,
     needs: Set[str] = Method.needs,
     metrics: bool = True,
+    required: bool = True,
 ) -> Bundle:
     """The networks of somebody's own task, and those published ones that happen to be there.
 
@@ -38,43 +39,53 @@ def load_own_bundle(
         task: what the TOML file says.
         device: where the networks shall live.
         weights: the weights folder.
-        needs, metrics: see `vcebench.models.loading.load_bundle`.
+        needs, metrics, required: see `vcebench.models.loading.load_bundle`.
 
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
-    classifier = load_classifier(task.classifier)
+    part = task.classifier
+    if part is None and required:
+        raise UserError(f"{NO_CLASSIFIER}, which is needed here; add it")
+    classifier = None if part is None else load_classifier(part)
     walked = _walked(task, needs)
     prior = None if walked is None else walked[1]
     robust = load_robust(task, device) if "robust" in needs else None
-    classifiers = {"classifier": classifier} | ({} if robust is None else {"robust": robust.loaded})
+    loaded = {"classifier": classifier, "robust": None if robust is None else robust.loaded}
+    classifiers = {role: one for role, one in loaded.items() if one is not None}
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
     found = {r: f for r, id in roles.items() if (f := locate(CARDS[id], root)) is not None}
     networks = {role: load_published(CARDS[roles[role]], f.path) for role, f in found.items()}
-    own = [classifier.network] if prior is None else [classifier.network, prior.prior]
-    for network in (*own, *networks.values()):
+    own = [] if classifier is None else [classifier.network]
+    for network in (*own, *([] if prior is None else [prior.prior]), *networks.values()):
         network.to(device)
-    reading = explained(classifier.network, task, device)
+    reading = None
+    if part is not None and classifier is not None:
+        reading = explained(classifier.network, task, part, device)
     return Bundle(
-        classifier=reading.classifier,
+        classifier=None if reading is None else reading.classifier,
         prior=None if prior is None else prior.prior,
         perceptual=networks.get("perceptual"),
         robust=None if robust is None else robust.classifier,
         representation=networks.get("representation"),
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
-        class_unit=task.classifier.unit,
-        hashes={role: state_of(part) for role, part in classifiers.items()}
+        class_unit=1.0 if part is None else part.unit,
+        hashes={role: state_of(one) for role, one in classifiers.items()}
         | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
-        backbones={role: part.name for role, part in classifiers.items()}
+        backbones={role: one.name for role, one in classifiers.items()}
         | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
-        missing=_missing(found, roles, root),
-        codes={role: part.code for role, part in classifiers.items() if part.code is not None},
-        notes=(*classifier.notes, *reading.notes, *(() if prior is None else prior.notes)),
+        missing=_missing(found, roles, root)
+        | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
+        codes={role: one.code for role, one in classifiers.items() if one.code is not None},
+        notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
+
+
+NO_CLASSIFIER = "the file of the task has no [classifier]"
 
 
 def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -> dict[str, str]:

@@ -68,12 +68,14 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
     return LoadedClassifier(network.eval(), loaded.name, loaded.code, loaded.notes)
 
 
-def explained(network: nn.Module, task: CustomTask, device: torch.device | str) -> Interpreted:
+def explained(
+    network: nn.Module, task: CustomTask, part: ClassifierPart, device: torch.device | str
+) -> Interpreted:
     """The classifier behind the interface of the methods.
 
     Raises UserError: it does not fit images of this size, or not the classes of the task.
     """
-    part, geometry = task.classifier, task.data.geometry()
+    geometry = task.data.geometry()
     x = torch.zeros(2, 3, geometry.height, geometry.width, device=device)
     found = interpret(network, x, part.index, part.meaning)
     with torch.no_grad():

@@ -67,6 +67,7 @@ def load_real_bundle(
     folder: Path | None = None,
     needs: Set[str] = Method.needs,
     metrics: bool = True,
+    required: bool = True,
 ) -> Bundle:
     """Load the published networks of a task; see `vcebench.models.loading.load_bundle`.
 
@@ -75,16 +76,16 @@ def load_real_bundle(
             named, with what to fetch), or a file does not fit.
     """
     root = weights_root(folder)
-    required = needs | {"classifier"}
+    asked = needs | {"classifier"}
     # What makes images and is not asked for is left; the perceptual network measures σ_L, too.
-    idle = {*RUN_ROLES, *METHOD_ROLES} - required - {"perceptual"}
+    idle = {*RUN_ROLES, *METHOD_ROLES} - asked - {"perceptual"}
     wanted = [
         item
         for item in locate_roles(dataset, root)
-        if item.role in required or (metrics and item.role not in idle)
+        if item.role in asked or (metrics and item.role not in idle)
     ]
     lacking = [item for item in wanted if item.found is None]
-    _require(dataset, required, wanted, root)
+    _require(dataset, asked if required else needs, wanted, root)
     networks: dict[str, nn.Module] = {}
     hashes: dict[str, str] = {}
     for item in wanted:
@@ -98,8 +99,9 @@ def load_real_bundle(
         card = next(item.card for item in wanted if item.role == "bridge")
         prior = BridgePrior(networks["bridge"], Bridge(bridge_steps(card)))
     oracle, robust = networks.get("oracle"), networks.get("robust")
+    explained = networks.get("classifier")
     return Bundle(
-        classifier=_classifier(dataset, task, networks["classifier"]),
+        classifier=None if explained is None else _classifier(dataset, task, explained),
         prior=prior,
         perceptual=networks.get("perceptual"),
         robust=None if robust is None else _classifier(dataset, task, robust),

@@ -167,6 +167,25 @@ def _names(
     return kept | (measuring if metrics else {})
 
 
+def lacking(dataset: str, task: Task, needs: Set[str]) -> str | None:
+    """Why a task's networks do not do for a method; None if they do. Nothing is loaded.
+
+    Args:
+        dataset, task: an embedded set's.
+        needs: roles that the method asks for besides the classifier.
+    """
+    try:
+        names = _names(dataset, task, needs, metrics=False, classifier="task")
+    except NetworkFileError as error:
+        return str(error)
+    gone = [f"{n}.safetensors" for n in names.values() if not _path(dataset, n).is_file()]
+    return f"{dataset} ships without {', '.join(gone)}" if gone else None
+
+
+def _path(dataset: str, name: str) -> Path:
+    return ASSETS / dataset / f"{name}.safetensors"
+
+
 def check_classifier(dataset: str, task: str, classifier: str) -> None:
     """Refuse a classifier that the task does not have."""
     if classifier != "task" and classifier not in IGNORANT.get((dataset, task), ()):

@@ -106,8 +106,8 @@ def build_worker(
     return Worker(
         method=method,
         prior=None if prior is None else prior.over(in_precision(prior.network, precision)),
-        classifier=bundle.classifier,
-        guide=guide_of(bundle.classifier, precision),
+        classifier=bundle.explained,
+        guide=guide_of(bundle.explained, precision),
         perceptual=in_precision(perceptual, precision)
         if perceptual is not None and "perceptual" in needs
         else None,

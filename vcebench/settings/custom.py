@@ -54,15 +54,16 @@ class CustomTask(Part):
     prior, bridge: what a method walks on; None for methods that do without.
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
+    classifier: None for imports, which do without.
     robust: an adversarially robust classifier of the same classes, for methods that need one.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"prior", "bridge", "robust"})
+    later: ClassVar[frozenset[str]] = frozenset({"classifier", "prior", "bridge", "robust"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
     data: DataPart
-    classifier: ClassifierPart
+    classifier: ClassifierPart | None = None
     prior: PriorPart | None = None
     bridge: BridgePart | None = None
     robust: ClassifierPart | None = None

@@ -46,8 +46,8 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
     x = dequantise(torch.stack([example.image for example in examples]))
     tau = preset(dataset, images.task.name).tau
     explainer, prior = DiMEUnconditional(tau=tau), given(bundle.prior)
-    target = bundle.classifier.decide(x).target
-    guidance = Guidance(bundle.classifier, torch.zeros(len(x)), bundle.perceptual)
+    target = bundle.explained.decide(x).target
+    guidance = Guidance(bundle.explained, torch.zeros(len(x)), bundle.perceptual)
     columns: dict[str, Tensor] = {"input": x}
     for seed in range(seeds):
         shape = (x.shape[1], x.shape[2], x.shape[3])
@@ -81,9 +81,9 @@ def robust_sheet(dataset: str, split: str | None = None) -> Image.Image:
     plain = load_bundle(dataset, f"{name}-{PLAIN}", needs=set(), metrics=False)
     epsilon = float(read_card(ASSETS / dataset / "robust.safetensors")["epsilon"])
     assert bundle.robust is not None
-    kinds = {"robust": bundle.robust, "explained": bundle.classifier, "plain": plain.classifier}
+    kinds = {"robust": bundle.robust, "explained": bundle.explained, "plain": plain.explained}
     x = dequantise(torch.stack([images[index].image for index in range(SHOWN)]))
-    target = bundle.classifier.decide(x).target
+    target = bundle.explained.decide(x).target
     columns = {"input": x} | {
         kind: ascend(classifier, x, target, ASCENT * epsilon) for kind, classifier in kinds.items()
     }

@@ -81,7 +81,7 @@ def load_images(dataset: str, task: str, bundle: Bundle, count: int) -> Images:
     data = open_dataset(dataset, task, split="val")
     examples = [data[i] for i in range(count)]
     x = dequantise(torch.stack([e.image for e in examples]))
-    decision = bundle.classifier.decide(x)
+    decision = bundle.explained.decide(x)
     return Images(x, [e.id for e in examples], decision.target, decision.source)
 
 
@@ -116,7 +116,7 @@ def attempt(
         noise=_noise(images),
     )
     stored = dequantise(quantise(found.x_cf))
-    margin = bundle.classifier.margin(stored, images.target, images.source)
+    margin = bundle.explained.margin(stored, images.target, images.source)
     change = (stored - images.x).abs().mean() / 2
     return Trial(unit, float((margin > 0).float().mean()), float(change), len(images.x))
 
@@ -208,7 +208,7 @@ def match(
 
 def _guidance(bundle: Bundle, images: Images, unit: float, perceptual: float) -> Guidance:
     return Guidance(
-        bundle.classifier,
+        bundle.explained,
         torch.full((len(images.x),), LADDER[0]),
         bundle.perceptual,
         source=images.source,

@@ -92,6 +92,27 @@ def test_an_image_of_the_target_class_stays_as_it_is(bundle: Bundle) -> None:
     assert found.prediction.equal(prediction)
 
 
+def test_results_are_a_table_a_picture_and_single_images(bundle: Bundle) -> None:
+    found = explain(bundle, class_unit=3000.0)
+    table = found.to_frame()
+    assert len(found) == len(table) == 5
+    assert table["target"].tolist() == found.target.tolist()
+    assert {"flipped", "nfe", "backward", "already_target"} <= set(table.columns)
+    one = found[3]
+    assert torch.equal(one.counterfactual, found.counterfactuals[3])
+    assert one.image is not None
+    assert torch.equal(one.image, IMAGES[3])
+    assert one.facts["prediction"] == int(found.prediction[3])
+    assert found[-1].facts == found[4].facts
+    with pytest.raises(IndexError):
+        found[5]
+    # Two columns of pictures: one row for a single image, as many as asked for of several.
+    assert one.show().width == found.show().width
+    assert one.show().height < found.show(2).height < found.show().height
+    assert found._repr_png_().startswith(b"\x89PNG")
+    assert one._repr_png_().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("low", [0.0, -1.0], ids=["[0, 1]", "[-1, 1]"])
 def test_the_range_of_float_images_can_be_said(bundle: Bundle, low: float) -> None:
     as_float = IMAGES.float() / 255 * (1 - low) + low
