@@ -14,6 +14,7 @@ from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
 from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
+from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
 from vcebench.weights.cards import CARDS
@@ -48,6 +49,9 @@ def load_own_bundle(
     classifier = None if part is None else load_classifier(part)
     walked = _walked(task, needs)
     prior = None if walked is None else walked[1]
+    robust = load_robust(task, device) if "robust" in needs else None
+    loaded = {"classifier": classifier, "robust": None if robust is None else robust.loaded}
+    classifiers = {role: one for role, one in loaded.items() if one is not None}
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
@@ -63,18 +67,20 @@ def load_own_bundle(
         classifier=None if reading is None else reading.classifier,
         prior=None if prior is None else prior.prior,
         perceptual=networks.get("perceptual"),
+        robust=None if robust is None else robust.classifier,
         representation=networks.get("representation"),
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         class_unit=1.0 if part is None else part.unit,
-        hashes=_hashes(classifier, walked)
+        hashes={role: state_of(one) for role, one in classifiers.items()}
+        | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
-        backbones=({} if classifier is None else {"classifier": classifier.name})
+        backbones={role: one.name for role, one in classifiers.items()}
         | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
         missing=_missing(found, roles, root)
         | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
-        codes={"classifier": classifier.code} if classifier and classifier.code else {},
+        codes={role: one.code for role, one in classifiers.items() if one.code is not None},
         notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
 
@@ -105,16 +111,11 @@ def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None
     return None
 
 
-def _hashes(
-    classifier: LoadedClassifier | None, walked: tuple[str, LoadedPrior] | None
-) -> dict[str, str]:
-    found = {}
-    if classifier is not None:
-        found["classifier"] = state_digest(classifier.network)
-        # What has no tensors is what its code says.
-        if not classifier.network.state_dict() and classifier.code is not None:
-            found["classifier"] = classifier.code
-    return found | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
+def state_of(loaded: LoadedClassifier) -> str:
+    """SHA-256 of a classifier's tensors; what has no tensors is what its code says."""
+    if not loaded.network.state_dict() and loaded.code is not None:
+        return loaded.code
+    return state_digest(loaded.network)
 
 
 def state_digest(module: nn.Module) -> str:

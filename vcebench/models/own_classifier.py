@@ -19,6 +19,7 @@ from vcebench.models.code import code_digest, importing, sources
 from vcebench.models.interpret import Interpreted, interpret
 from vcebench.models.normalise import Normalised
 from vcebench.models.published import fill
+from vcebench.models.shipped import load_network
 from vcebench.settings.custom import CustomTask, open_ended
 from vcebench.settings.parts import ClassifierPart
 from vcebench.weights.entries import choose
@@ -49,6 +50,8 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
         loaded = _from_factory(part)
     elif part.torchscript is not None:
         loaded = _from_torchscript(part.torchscript)
+    elif part.trained is not None:
+        loaded = LoadedClassifier(load_network(part.trained)[0], part.trained.name)
     else:
         assert part.architecture is not None
         assert part.weights is not None

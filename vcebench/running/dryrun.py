@@ -238,7 +238,11 @@ def _tries(config: RunConfig) -> str:
         " ".join(f"{_NAMES.get(name, name)} {readable(value)}" for name, value in rung.items())
         for rung in rungs
     )
-    return f"at most {len(rungs)} an image, {shown}" if len(rungs) > 1 else f"one an image {shown}"
+    return (
+        f"at most {len(rungs)} an image, {shown}"
+        if len(rungs) > 1
+        else f"one an image {shown}".rstrip()
+    )
 
 
 def _evaluations(found: Estimate) -> str:

@@ -17,6 +17,9 @@
                                     # or diffusers = "FOLDER"
                                     # or checkpoint = "FILE.pt" with [prior.flags]
 
+    [robust]                        # for methods that need a robust classifier, such as dvce
+    trained = "robust.safetensors"  # by vcebench train robust; or as in [classifier]
+
     [bridge]                        # for methods that walk on one, such as rcsb-c
     trained = "bridge.safetensors"  # by vcebench train bridge
 
@@ -52,9 +55,10 @@ class CustomTask(Part):
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
     classifier: None for imports, which do without.
+    robust: an adversarially robust classifier of the same classes, for methods that need one.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"classifier", "prior", "bridge"})
+    later: ClassVar[frozenset[str]] = frozenset({"classifier", "prior", "bridge", "robust"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
@@ -62,6 +66,7 @@ class CustomTask(Part):
     classifier: ClassifierPart | None = None
     prior: PriorPart | None = None
     bridge: BridgePart | None = None
+    robust: ClassifierPart | None = None
 
     @field_validator("target", mode="before")
     @classmethod
@@ -161,8 +166,9 @@ def read_custom(path: Path) -> tuple[CustomTask, dict[str, Any]]:
 
 _PATHS = {
     "data": ("folder", "labels"),
-    "classifier": ("torchscript", "weights", "folder"),
+    "classifier": ("torchscript", "weights", "folder", "trained"),
     "prior": ("trained", "diffusers", "checkpoint"),
+    "robust": ("torchscript", "weights", "folder", "trained"),
     "bridge": ("trained",),
 }
 
@@ -170,8 +176,9 @@ _PATHS = {
 def _absolute(content: dict[str, Any], base: Path) -> dict[str, Any]:
     """The same with paths made absolute, and with the folder that factories are imported from."""
     found = dict(content)
-    if isinstance(found.get("classifier"), dict) and "factory" in found["classifier"]:
-        found["classifier"] = {"folder": ".", **found["classifier"]}
+    for section in ("classifier", "robust"):
+        if isinstance(found.get(section), dict) and "factory" in found[section]:
+            found[section] = {"folder": ".", **found[section]}
     for section, names in _PATHS.items():
         part = found.get(section)
         if isinstance(part, dict):

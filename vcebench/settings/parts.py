@@ -100,7 +100,7 @@ class DataPart(Part):
 
 
 class ClassifierPart(Part):
-    """The classifier: exactly one of factory, torchscript, architecture.
+    """The classifier: exactly one of factory, torchscript, architecture, trained.
 
     It gets images in [-1, 1] unless `mean` and `std` are given, of each channel or one for all:
     then ([0, 1] image - mean) / std. `index` picks one of several independent outputs; `unit` is a
@@ -108,10 +108,11 @@ class ClassifierPart(Part):
     "package.module:function", is imported from `folder`, that of the TOML file unless given, or
     from what is installed; it is called with `arguments` and returns the network. `outputs` is the
     number of an architecture's; for others it says what they are, "logits" or "probabilities".
-    `entry` names the part of `weights` to take, if there are several.
+    `entry` names the part of `weights` to take, if there are several. `trained` is a
+    network file of this package.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"entry", "units"})
+    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units"})
 
     factory: StrictStr | None = None
     folder: Path | None = None
@@ -126,6 +127,7 @@ class ClassifierPart(Part):
     unit: Annotated[Number, Field(gt=0)] = 1.0
     units: dict[StrictStr, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     entry: StrictStr | None = None
+    trained: Path | None = None
 
     @field_validator("mean", "std")
     @classmethod
@@ -153,9 +155,9 @@ class ClassifierPart(Part):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = (self.factory, self.torchscript, self.architecture)
+        kinds = (self.factory, self.torchscript, self.architecture, self.trained)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("give one of factory, torchscript, architecture")
+            raise ValueError("give one of factory, torchscript, architecture, trained")
         if (self.architecture is None) != (self.weights is None):
             raise ValueError("architecture and weights belong together")
         if (self.mean is None) != (self.std is None):

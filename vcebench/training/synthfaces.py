@@ -158,16 +158,16 @@ def _robust() -> Part:
         summary=(
             "Guides methods that need a robust classifier in the tasks smile and age; explained in "
             "the task smile-robust. Trained on the second half of `train`. The goal of 0.85 under "
-            "attack was reached for Smiling and not for Young."
+            "attack was missed for Young, by half a thousandth, after 1.5 times the recipe's steps."
         ),
         config={"outputs": len(names), "widths": (24, 32, 64, 96), "grid": 4},
         settings=LoopSettings(
-            steps=800, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+            steps=2250, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
         ),
         loss=robust_loss(source, logit_losses, shifted, batch=32),
         epsilon=0.5,
         questions=questions,
-        floors=floors(0.95, 0.85, ["Smiling "]) | floors(0.95, 0.78, ["Young "]),
+        floors=floors(0.95, 0.85, ["Smiling "]) | floors(0.95, 0.84, ["Young "]),
         facts={"attributes": list(names)},
     )
 
@@ -279,7 +279,7 @@ def _bridge() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=3000, seed=181, learning_rate=5e-4, ema=0.999),
+        settings=LoopSettings(steps=2000, seed=181, learning_rate=5e-4, ema=0.998),
         loss=open_data,
         held_out=held_out,
         floors={"gain": 3.0},

@@ -44,6 +44,22 @@ def test_a_warm_up_is_a_small_part_of_a_try(bundle: Bundle, method: str, evaluat
     assert always == pytest.approx(3 * once)
 
 
+def test_the_cost_of_an_attack_is_told_before_it_is_run(bundle: Bundle, tmp_path: Path) -> None:
+    seen = counted(bundle)
+    config, images = configured(method="ace-l1", batch_size=4)
+    rows = plan_rows(config, images, bundle, tmp_path / "run", threads=1)
+    shown = {row["what"]: row["value"] for row in rows}
+    steps = config.settings["iterations"]
+    assert shown["prior evaluations"] == (
+        f"{5 * (steps + 1)} an image and try, {5 * steps} of them differentiated"
+    )
+    assert shown["tries"] == "one an image"
+    assert shown["batches"] == "3 of 4"
+    assert "if every image" not in shown["time"]
+    # The filter's evaluations are made again for their gradient, and are not counted twice.
+    assert len(seen) < 5 * steps
+
+
 def test_a_try_shorter_than_the_warm_up_is_timed_as_a_whole(bundle: Bundle) -> None:
     seen = counted(bundle)
     found = estimate(*configured(settings={"tau": 3}, batch_size=5), bundle, threads=1)
