@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from vcebench.cli import main
+from vcebench.data.registry import open_dataset
+from vcebench.folders.runfolder import RunFolder
 from vcebench.showing.painting.page import painting_page
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -142,6 +144,26 @@ def test_images_without_a_mask_are_left_out_aloud(page):
     with zipfile.ZipFile(page.download("#all", "masks.zip")) as archive:
         assert archive.namelist() == ["one.png"]
     page.says("1 of 2 images have a mask; the others were left out")
+
+
+def test_what_was_painted_is_what_may_change(browser, tmp_path):
+    """From an input of a run over the page to the region of the next one."""
+    example = open_dataset("digits", "3-8")[0]
+    source = tmp_path / "images" / f"{example.id}.png"
+    source.parent.mkdir()
+    Image.fromarray(example.image.permute(1, 2, 0).numpy()).save(source)
+    (tmp_path / "region.html").write_text(painting_page([source]))
+    page = Page(browser, tmp_path)
+    mask = mask_of(page.width(12).drag((12, 16), (20, 16)).download("#save", source.name))
+    run = ["run", "--method", "maskdime", "--dataset", "digits", "--limit", "1", "--set", "tau=2"]
+    run += ["--threads", "1", "--region", str(page.downloads), "--output", str(tmp_path / "run")]
+    assert main(run) == 0
+    folder = RunFolder(tmp_path / "run")
+    (row,) = folder.rows()
+    assert (folder.region(row).numpy() == (mask > 0)).all()
+    before, after = (folder.image(kind, row).numpy() for kind in ("inputs", "counterfactuals"))
+    assert (before[:, mask == 0] == after[:, mask == 0]).all()
+    assert (before != after).any()
 
 
 def test_names_are_text_and_nothing_is_loaded(browser, tmp_path):

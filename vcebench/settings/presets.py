@@ -6,6 +6,7 @@ of the ImageNet tasks takes the class gradient with respect to the [0, 1] image 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
@@ -251,8 +252,15 @@ def preset(dataset: str, task: str) -> Preset:
 
 
 def region_cell(dataset: str, size: tuple[int, int]) -> int:
-    """Side of a region's cells, in pixels: a sixteenth of the shorter side, at least 4."""
-    return 8 if dataset == "synthroads" else max(4, min(size) // 16)
+    """Side of a region's cells, in pixels: about a sixteenth of the shorter side, at least 4.
+
+    Of what divides both sides, the nearest.
+    """
+    if dataset == "synthroads":
+        return 8
+    wanted, common = max(4, min(size) // 16), math.gcd(*size)
+    sides = (side for side in range(1, common + 1) if common % side == 0)
+    return min(sides, key=lambda side: abs(side - wanted))
 
 
 def rows() -> Iterator[dict[str, object]]:

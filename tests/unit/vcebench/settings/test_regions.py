@@ -10,6 +10,7 @@ from PIL import Image
 
 from vcebench.errors import UserError
 from vcebench.settings.config import build_config
+from vcebench.settings.presets import region_cell
 from vcebench.settings.regions import RegionChoice, parse_region
 from vcebench.settings.request import Request, resolve, told_region
 
@@ -106,3 +107,19 @@ def test_a_region_that_the_id_does_not_say_is_part_of_a_runs_name(tmp_path):
     assert re.fullmatch(
         "files:[0-9a-f]{12}", told_region(asked(method="maskdime", region=str(tmp_path)))
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "cell"),
+    [
+        ((32, 32), 4),
+        ((64, 64), 4),
+        ((256, 512), 16),
+        ((224, 224), 14),
+        ((120, 160), 8),
+        ((8, 9), 1),
+    ],
+)
+def test_cells_always_fill_the_image(size, cell):
+    assert region_cell("own", size) == cell
+    assert size[0] % cell == size[1] % cell == 0
