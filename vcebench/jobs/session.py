@@ -17,6 +17,7 @@ from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
 from vcebench.evaluating.summary import records, save
+from vcebench.evaluating.verdicts import FILED
 from vcebench.folders import inside
 from vcebench.folders.images import dequantise
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
@@ -24,6 +25,7 @@ from vcebench.folders.store import writing
 from vcebench.metrics.diversity import pairwise_distances, sigma_l
 from vcebench.metrics.result import MetricValue, missing, summarise
 from vcebench.models.bundle import Bundle
+from vcebench.models.own_metrics import with_metric_networks
 from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
 from vcebench.running.inputs import check_data
@@ -32,6 +34,7 @@ from vcebench.running.runner import run
 from vcebench.running.stored import check_classifier, judged_by, networks_of_run
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask, stored_custom
+from vcebench.settings.origin import Imported
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -66,6 +69,7 @@ def run_and_measure(
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
     launch: Launcher | None = None,
+    custom: CustomTask | None = None,
 ) -> Result:
     """Make or continue a run, compute its metrics, draw its contact sheet.
 
@@ -76,14 +80,17 @@ def run_and_measure(
         progress: makes what shows the progress.
         data_root: folder of a data set that does not ship with the package.
         launch: starts the engine (default: on this machine).
+        custom: a task of somebody's own, whose file may name networks for metrics alone.
 
     Raises:
         UserError, StoppedError: see `vcebench.running.runner.run`.
     """
-    bundle = networks_of(config)
+    bundle = measuring = networks_of(config)
+    if custom is not None:
+        measuring = with_metric_networks(bundle, custom, bundle.device)
     path = output or RUNS / config.folder_name()
     folder = run(config, images, path, bundle, threads, progress, data_root, launch)
-    result = Result(folder, evaluate(folder, bundle, threads=threads, data_root=data_root))
+    result = Result(folder, evaluate(folder, measuring, threads=threads, data_root=data_root))
     keep(result)
     return result
 
@@ -97,19 +104,22 @@ def run_seeds(
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
     launch: Launcher | None = None,
+    custom: CustomTask | None = None,
 ) -> list[Result]:
     """The same run with `seeds` seeds, counted from the configuration's, and σ_L over them.
 
     The runs lie in sub-folders seed-<s> of the output folder.
     """
     if seeds < 2:
-        return [run_and_measure(config, images, output, threads, progress, data_root, launch)]
+        more = (threads, progress, data_root, launch, custom)
+        return [run_and_measure(config, images, output, *more)]
     base = output or RUNS / config.folder_name(seeds)
     results = []
     for seed in range(config.seed, config.seed + seeds):
         one = config.model_copy(update={"seed": seed})
         path = base / f"seed-{seed}"
-        results.append(run_and_measure(one, images, path, threads, progress, data_root, launch))
+        more = (threads, progress, data_root, launch, custom)
+        results.append(run_and_measure(one, images, path, *more))
     return with_diversity(results, networks_of(config))
 
 
@@ -134,14 +144,17 @@ def measure_again(
         progress: called with the images looked at and all images of a run.
         data_root: folder of a data set that does not ship with the package, for training labels.
         judge: a task of the data set, or a file, whose classifier judges in the place of the one
-            that the run explains: a second evaluation, kept beside the run's own.
+            that the run explains: a second evaluation, kept beside the run's own. Or `FILED`:
+            images count as the program that made them filed them.
     """
     folders = run_folders(path)
     config = folders[0].config()
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
     name, notes = None, _compared(folders, config, custom)
-    if judge is None:
+    if judge is None or judge == FILED:
+        if judge is not None:
+            name = _as_filed(folders)
         bundle = networks_of_run(folders[0], custom, device)
         for folder in folders[1:]:
             check_classifier(folder, bundle)
@@ -159,12 +172,23 @@ def measure_again(
     return results
 
 
+def _as_filed(folders: Sequence[RunFolder]) -> str:
+    """Name of the evaluation by a program's own verdicts; raises UserError if there are none."""
+    for folder in folders:
+        if not isinstance(folder.config().origin, Imported):
+            raise UserError(
+                f"{folder.path} is no import: no other program has filed its images; "
+                "leave --populations away"
+            )
+    return FILED
+
+
 def _compared(
     folders: Sequence[RunFolder], config: RunConfig, custom: CustomTask | None
 ) -> list[str]:
     """Refuse data that are not those of the runs; what could not be compared, as lines."""
-    if config.custom is None or custom is None:
-        return []
+    if config.custom is None or custom is None or isinstance(config.origin, Imported):
+        return []  # an imported run has no other images than its own
     return check_data(folders, stored_custom(config.custom), custom)
 
 
