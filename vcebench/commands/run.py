@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,7 +75,9 @@ def run(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"),
+        typer.Option(
+            "--output", "-o", show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"
+        ),
     ] = None,
     guidance_scale: Annotated[
         Number, typer.Option(help="s, factor of the guidance gradient", rich_help_panel=_METHOD)
@@ -202,7 +205,7 @@ def run(
     from vcebench.jobs.session import run_seeds
     from vcebench.running.shards import parse_shard
     from vcebench.settings.installed import dataset_origin
-    from vcebench.settings.request import Request, resolve, with_custom
+    from vcebench.settings.request import Request, resolve, uncalibrated, with_custom
 
     installed()
     launch = launcher(engine, workers, address, threads)
@@ -242,6 +245,8 @@ def run(
     elsewhere = complete.origin is not None or dataset_origin(complete.dataset) is not None
     if elsewhere and engine is not EngineName.local:
         raise UserError("what is from outside runs in this process: leave --engine away")
+    if config is not None and (line := uncalibrated(replace(request, method=complete.method))):
+        say(line.replace("FILE.toml", str(config)))
     if dry_run:
         _print_plan(complete, images, seeds, output, threads, form)
         return

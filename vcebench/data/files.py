@@ -33,6 +33,10 @@ _LYING = range(5, 9)
 """EXIF orientations of which width and height are exchanged."""
 
 
+_JPEG_END, _TAIL = b"\xff\xd9", 4096
+"""Mark at the end of a JPEG file, and where to look for it: cameras write a little behind it."""
+
+
 class BadImageError(UserError):
     """An image file that cannot be used; `--skip-bad` leaves such files out."""
 
@@ -117,6 +121,34 @@ def read_picture(
             f"{path} cannot be decoded ({detail}): replace it, or use --skip-bad"
         ) from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def check_picture(path: Path, geometry: Geometry) -> None:
+    """Refuse an image file that `read_picture` would refuse, mostly without decoding it.
+
+    PNG files carry checksums and JPEG files a mark at their end; whatever has neither, or not as it
+    should be, is decoded.
+
+    Raises BadImageError.
+    """
+    if not _is_whole(path):
+        read_picture(path, geometry, upright=True)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is without doubt a complete picture of 8 or 16 bits."""
+    try:
+        with Image.open(path, formats=formats()) as picture:
+            if picture.format == "PNG":
+                picture.verify()
+                return True
+            if picture.format == "JPEG":
+                with open(path, "rb") as file:
+                    file.seek(max(0, path.stat().st_size - _TAIL))
+                    return _JPEG_END in file.read()
+    except Exception:  # decoding it says what is wrong
+        return False
+    return False
 
 
 def picture_size(path: Path, upright: bool = False) -> tuple[int, int]:

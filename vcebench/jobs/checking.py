@@ -17,7 +17,7 @@ from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import advice, locate, read_checksums, verify
 
-State = Literal["ok", "missing", "wrong", "optional"]
+State = Literal["ok", "missing", "wrong", "optional", "note"]
 
 _SAMPLED = 64
 _DECODED = 4
@@ -29,7 +29,8 @@ class Finding:
 
     Attributes:
         item: what it is.
-        state: "ok"; "missing" or "wrong" (nothing can run); "optional" (a metric will be missing).
+        state: "ok"; "missing" or "wrong" (nothing can run); "optional" (a metric will be missing);
+            "note" (worth knowing).
         detail: what there is, or what to do.
     """
 
@@ -98,13 +99,13 @@ def _files(images: ListedSet) -> Finding:
             f"{len(lacking):,} of {len(images):,} files, such as {images.root / lacking[0]}",
         )
     try:
-        for index in _spread(len(images), _SAMPLED):
+        for index in spread(len(images), _SAMPLED):
             path = images.path(index)
             size = picture_size(path)
             if images.native is not None and size != images.native:
                 wanted = f"{images.native[0]}x{images.native[1]}"
                 return Finding(item, "wrong", f"{path} has {size[0]}x{size[1]}, not {wanted}")
-        for index in _spread(len(images), _DECODED):
+        for index in spread(len(images), _DECODED):
             read_picture(images.path(index), images.geometry, images.native, images.upright)
     except (BadImageError, UserError) as error:
         return Finding(item, "wrong", one_line(error))
@@ -112,7 +113,7 @@ def _files(images: ListedSet) -> Finding:
     return Finding(item, "ok", f"{len(images):,} {labels} images in {images.root}")
 
 
-def _spread(count: int, wanted: int) -> list[int]:
+def spread(count: int, wanted: int) -> list[int]:
     """At most `wanted` indices, evenly spread over 0 … count-1."""
     if count <= wanted:
         return list(range(count))

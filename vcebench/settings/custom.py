@@ -99,6 +99,14 @@ class CustomTask(Part):
         data = self.data.model_copy(update={"classes": images.task.labels})
         return self.model_copy(update={"data": data})
 
+    def of_method(self, preset: str) -> Self:
+        """The same with the unit of a method, by its preset's id, as the only one."""
+        part = self.classifier
+        if part is None:
+            return self
+        chosen: dict[str, Any] = {"unit": part.units.get(preset, part.unit), "units": {}}
+        return self.model_copy(update={"classifier": part.model_copy(update=chosen)})
+
     def target_class(self, names: tuple[str, ...]) -> int | None:
         """Number of the class asked for. Raises UserError if it is no class."""
         if self.target is None:
@@ -193,6 +201,8 @@ def first_complaint(error: Exception) -> str:
         return one_line(error)
     detail = error.errors()[0]
     keys = [str(part) for part in detail["loc"]]
+    if detail["type"] == "extra_forbidden":
+        return f"{'.'.join(keys)}: there is no such key; docs/own-data.md shows those that are"
     name = ".".join(k for k in keys if re.fullmatch(r"\w+", k) and k not in _KINDS)
     message = detail["msg"].removeprefix("Value error, ")
     value = detail["input"]

@@ -42,7 +42,11 @@ class Part(BaseModel):
     def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dump: dict[str, Any] = handler(self)
         fields = type(self).model_fields
-        unset = {n for n in self.later if getattr(self, n) == fields[n].get_default()}
+        unset = {
+            n
+            for n in self.later
+            if getattr(self, n) == fields[n].get_default(call_default_factory=True)
+        }
         return {name: value for name, value in dump.items() if name not in unset}
 
 
@@ -100,14 +104,15 @@ class ClassifierPart(Part):
 
     It gets images in [-1, 1] unless `mean` and `std` are given, of each channel or one for all:
     then ([0, 1] image - mean) / std. `index` picks one of several independent outputs; `unit` is a
-    factor of the class gradient. A factory, "package.module:function", is imported from `folder`,
-    that of the TOML file unless given, or from what is installed; it is called with `arguments` and
-    returns the network. `outputs` is the number of an architecture's; for others it says what they
-    are, "logits" or "probabilities". `entry` names the part of `weights` to take, if there are
-    several. `trained` is a network file of this package.
+    factor of the class gradient, `units` such factors by method, which go first. A factory,
+    "package.module:function", is imported from `folder`, that of the TOML file unless given, or
+    from what is installed; it is called with `arguments` and returns the network. `outputs` is the
+    number of an architecture's; for others it says what they are, "logits" or "probabilities".
+    `entry` names the part of `weights` to take, if there are several. `trained` is a
+    network file of this package.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained"})
+    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units"})
 
     factory: StrictStr | None = None
     folder: Path | None = None
@@ -120,6 +125,7 @@ class ClassifierPart(Part):
     std: Channels | None = None
     index: Annotated[StrictInt, Field(ge=0)] | None = None
     unit: Annotated[Number, Field(gt=0)] = 1.0
+    units: dict[StrictStr, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     entry: StrictStr | None = None
     trained: Path | None = None
 
@@ -161,6 +167,10 @@ class ClassifierPart(Part):
         if self.entry is not None and self.weights is None:
             raise ValueError("entry names a part of weights, and there are none")
         return self
+
+    def is_calibrated(self, preset: str) -> bool:
+        """Whether somebody said how strongly a method is to guide, by its preset's id."""
+        return "unit" in self.model_fields_set or preset in self.units
 
     @property
     def meaning(self) -> Meaning | None:

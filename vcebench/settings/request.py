@@ -148,8 +148,29 @@ def with_custom(request: Request, path: Path) -> Request:
 
 
 def _custom(request: Request, images: ImageSet) -> dict[str, Any] | None:
-    custom = request.custom
-    return None if custom is None else custom.named(images).model_dump(mode="json")
+    if request.custom is None:
+        return None
+    custom = request.custom.named(images).of_method(_preset_id(request.method))
+    return custom.model_dump(mode="json")
+
+
+def uncalibrated(request: Request) -> str | None:
+    """A line on a method that guides with a classifier whose unit nobody said; None for others."""
+    custom, preset = request.custom, _preset_id(request.method)
+    part = None if custom is None else custom.classifier
+    if part is None or part.is_calibrated(preset):
+        return None
+    if "lambda_class" not in METHODS[request.method].factory.weights:
+        return None
+    return (
+        f"{preset} is not calibrated for this classifier, its unit is 1: `vcebench calibrate "
+        f"--config FILE.toml --method {request.method}` finds one"
+    )
+
+
+def _preset_id(method: str) -> str:
+    """The id whose presets, and whose unit, hold for a method."""
+    return METHODS[method].preset or method
 
 
 def _region(request: Request) -> dict[str, str]:
@@ -230,7 +251,7 @@ def usual_settings(name: str, dataset: str, task: str) -> dict[str, Setting]:
 
 
 def _method_preset(name: str, dataset: str, task: str) -> MethodPreset:
-    return method_preset(METHODS[name].preset or name, dataset, task)
+    return method_preset(_preset_id(name), dataset, task)
 
 
 def _check_weights(request: Request) -> None:

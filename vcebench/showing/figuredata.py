@@ -106,6 +106,8 @@ def label_correlations(
         UserError: the data set has no attributes.
     """
     config = folder.config()
+    if config.custom is not None:
+        raise UserError("a task of one's own has no attributes, hence no correlations behind CD")
     with user_errors():
         training = open_dataset(config.dataset, config.task, "train", data_root)
     query = training.task.attribute

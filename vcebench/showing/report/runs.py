@@ -13,18 +13,23 @@ from vcebench.errors import UserError
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import JUDGED, METRICS, RunFolder
 from vcebench.settings.config import RunConfig
+from vcebench.settings.custom import stored_custom
 from vcebench.settings.request import told_region
 from vcebench.showing.report.numbers import Measured, measured_of
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run is about; only runs with the same subject stand in one table."""
+    """What a run is about; only runs with the same subject stand in one table.
+
+    classes: their names in a task of one's own, by number.
+    """
 
     dataset: str
     task: str
     split: str
     protocol: str
+    classes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -139,7 +144,7 @@ def _read(number: int, path: Path) -> RunView:
         folder=folder,
         manifest=manifest,
         config=config,
-        subject=Subject(config.dataset, config.task, config.split, manifest["protocol"]),
+        subject=_subject(config, manifest["protocol"]),
         rows=rows,
         measured=measured_of(folder, len(rows)),
         values=folder.per_image(),
@@ -187,6 +192,11 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def _subject(config: RunConfig, protocol: str) -> Subject:
+    own = () if config.custom is None else stored_custom(config.custom).data.classes
+    return Subject(config.dataset, config.task, config.split, protocol, own)
+
+
 def subjects(runs: Sequence[RunView]) -> dict[Subject, list[RunView]]:
     """The runs by what they are about, in order of appearance."""
     found: dict[Subject, list[RunView]] = {}
@@ -208,7 +218,9 @@ def items_of(runs: Sequence[RunView], limit: int | None = None) -> list[Item]:
 
 
 def class_names(subject: Subject) -> dict[int, str]:
-    """How people call the classes of a task; empty for a data set that is not registered."""
+    """How people call the classes of a task; empty where nobody says it."""
+    if subject.classes:
+        return dict(enumerate(subject.classes))
     try:
         task = dataset_entry(subject.dataset).task(subject.task)
     except UnknownNameError:
