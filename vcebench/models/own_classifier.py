@@ -182,3 +182,19 @@ def fill_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path, t
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise UserError(f"{path}: {key} holds NaN or infinity; restore the file")
     fill(network, state, title)
+
+
+def state_of(loaded: LoadedClassifier) -> str:
+    """SHA-256 of a classifier's tensors; what has no tensors is what its code says."""
+    if not loaded.network.state_dict() and loaded.code is not None:
+        return loaded.code
+    return state_digest(loaded.network)
+
+
+def state_digest(module: nn.Module) -> str:
+    """SHA-256 over names and values of a network's tensors, whatever file they came from."""
+    digest = hashlib.sha256()
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -178,6 +178,25 @@ class ClassifierPart(Part):
         return self.outputs if isinstance(self.outputs, str) else None
 
 
+class OraclePart(ClassifierPart):
+    """A network that did not make the images and judges them; its keys are those of a classifier.
+
+    attributes: names of its logits, if it decides several things that an image may show.
+    query: the one of them that the second class of the task means.
+    """
+
+    attributes: tuple[StrictStr, ...] = ()
+    query: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _among_them(self) -> Self:
+        if len(set(self.attributes)) < len(self.attributes):
+            raise ValueError("an attribute stands there twice; name each once")
+        if self.query is not None and self.query not in self.attributes:
+            raise ValueError(f"query is {self.query!r}, which is none of the attributes")
+        return self
+
+
 class PriorPart(Part):
     """The prior: exactly one of trained, diffusers, checkpoint (with the flags of its training).
 
