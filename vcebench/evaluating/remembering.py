@@ -40,6 +40,9 @@ FORMAT = 2
 """To be raised with every change of what is extracted, or of how."""
 SEEN = ("inputs", "counterfactuals", "regions", "truths", "originals")
 """Files of an image that values follow from."""
+_NOT_SEEN = frozenset({"prior", "perceptual", "robust", "bridge", "autoencoder", "lpips"})
+"""Networks that make images, or compare those of several seeds: no value of a block is theirs. A
+run and its evaluations load different ones of them."""
 
 Array = npt.NDArray[Any]
 
@@ -66,7 +69,7 @@ class Memory:
             "device": device.type,
             "run": [config.dataset, config.task, config.split, config.image_format],
             "cue": cue,
-            "networks": dict(sorted(bundle.hashes.items())),
+            "networks": {r: h for r, h in sorted(bundle.hashes.items()) if r not in _NOT_SEEN},
         }
         if origins := metric_origins():
             self._about["outside"] = {id: plugin.sha256 for id, plugin in sorted(origins.items())}
