@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vcebench.data.base import HasAttributes, HasCue
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, one_line
-from vcebench.evaluating.extraction import Extracted
+from vcebench.evaluating.extracted import Extracted
 from vcebench.evaluating.verdicts import Verdicts
 from vcebench.folders.rows import Row
 from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
