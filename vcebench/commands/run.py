@@ -245,7 +245,14 @@ def run(
         typer.echo(_shard(complete, images, seeds, output, threads, data_root, launch))
         return
     results = run_seeds(
-        complete, images, seeds, output, threads, data_root=data_root, launch=launch
+        complete,
+        images,
+        seeds,
+        output,
+        threads,
+        data_root=data_root,
+        launch=launch,
+        custom=request.custom,
     )
     print_results(results, form)
 
