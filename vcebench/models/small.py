@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vcebench.models.autoencoder import ResidualAutoencoder
 from vcebench.models.unet import UNet, UNetConfig
 
 
@@ -198,6 +199,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "strided-classifier": _tupled(StridedClassifier),
     "residual-encoder": _tupled(ResidualEncoder),
     "perceptual-features": _tupled(PerceptualFeatures),
+    "residual-autoencoder": _tupled(ResidualAutoencoder),
 }
 """Name in a shipped file → constructor; called with the keywords stored beside the name."""
 

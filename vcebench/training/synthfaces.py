@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.models.shipped import ASSETS
 from vcebench.training import augment, shortcuts
+from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
@@ -68,6 +69,7 @@ def recipe() -> Recipe:
         *shortcuts.parts(),
         _plain(),
         _robust(),
+        _autoencoder(),
     )
     return Recipe("synthfaces", TEXT, parts)
 
@@ -274,4 +276,23 @@ def _bridge() -> Part:
         loss=open_data,
         held_out=lambda: faces("test", 512)[0],
         floors={"gain": 3.0},
+    )
+
+
+def _autoencoder() -> Part:
+    def open_data() -> Loss:
+        images, _ = faces("train")
+        return autoencoder_loss(
+            lambda g: augment.draw(images, 16, g)[0],
+            ASSETS / "synthfaces/perceptual.safetensors",
+            len(images),
+        )
+
+    return autoencoder_part(
+        dataset="synthfaces",
+        config={"code": 64, "widths": (16, 32, 64, 96), "hidden": 256},
+        settings=LoopSettings(steps=4000, seed=191, learning_rate=1e-3, ema=0.999),
+        loss=open_data,
+        pictures=lambda split: faces(split, 1000 if split == "train" else 512)[0],
+        tasks=("smile", "age"),
     )
