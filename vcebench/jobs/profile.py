@@ -62,6 +62,7 @@ class Profile:
         phases: phase → seconds, summed over threads.
         memory_mib, memory_of: peak memory, and what was counted.
         threads: batches at a time.
+        backward: backward passes through the prior per image; None in profiles that did not count.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Profile:
     memory_mib: float
     memory_of: str
     threads: int
+    backward: float | None = None
 
     def row(self) -> dict[str, Any]:
         """A row for a table: seconds by phase and image, and their shares in percent."""
@@ -86,6 +88,7 @@ class Profile:
             "n": self.images,
             "tries": self.tries,
             "NFE": self.nfe,
+            "backward": self.backward,
         }
         return {**head, "s/image": each, **shares, "peak MiB": self.memory_mib}
 
@@ -232,6 +235,7 @@ def profile(
         memory_mib=memory,
         memory_of=memory_of,
         threads=threads or torch.get_num_threads(),
+        backward=sum(row.backward or 0 for row in rows) / len(rows),
     )
     with writing(folder.path):
         inside.write_lasting(folder.path, PROFILE, (dump(asdict(found)) + "\n").encode())
