@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.models.autoencoder import ResidualAutoencoder
+from vcebench.models.painter import SemanticAutoencoder
 from vcebench.models.unet import UNet, UNetConfig
 
 
@@ -200,6 +201,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "residual-encoder": _tupled(ResidualEncoder),
     "perceptual-features": _tupled(PerceptualFeatures),
     "residual-autoencoder": _tupled(ResidualAutoencoder),
+    "semantic-autoencoder": _tupled(SemanticAutoencoder),
 }
 """Name in a shipped file → constructor; called with the keywords stored beside the name."""
 

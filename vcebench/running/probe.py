@@ -19,6 +19,7 @@ from vcebench.data.files import BadImageError
 from vcebench.errors import UserError, one_line
 from vcebench.folders.images import dequantise
 from vcebench.methods.core.method import given
+from vcebench.methods.core.space import Autoencoder
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
 from vcebench.running.halving import is_out_of_memory
@@ -70,6 +71,8 @@ def probe(worker: Worker, images: Sequence[Tensor]) -> None:
             _perceptual(worker.perceptual, x)
         if "prior" in worker.method.needs:
             _prior(worker, x)
+        if "autoencoder" in worker.method.needs:
+            _codes(worker, x)
     except torch.cuda.OutOfMemoryError:
         return  # the run goes on with smaller batches
 
@@ -177,6 +180,25 @@ def _prior(worker: Worker, x: Tensor) -> None:
             )
         if not bool(out.isfinite().all()):
             raise UserError("the prior gives NaN or infinity for a noisy image; check its weights")
+
+
+@torch.no_grad()
+def _codes(worker: Worker, x: Tensor) -> None:
+    network = worker.autoencoder
+    if not isinstance(network, Autoencoder):
+        raise UserError("the autoencoder has no encode and decode; give both, see vcebench.explain")
+    mean = _answer("autoencoder", x, lambda: network.encode(x)[0])
+    if mean.ndim != 2 or len(mean) != len(x):
+        raise UserError(
+            f"the autoencoder encodes {len(x)} images as {tuple(mean.shape)}; encode must return "
+            "mean and log-variance, each (B, c)"
+        )
+    made = _answer("autoencoder", x, lambda: network.decode(mean))
+    if made.shape != x.shape or not bool(made.isfinite().all()):
+        raise UserError(
+            f"the autoencoder decodes images of shape {tuple(x.shape)} as {tuple(made.shape)}; "
+            "decode must return them finite and in the same shape"
+        )
 
 
 def _answer(role: str, images: Tensor, call: Callable[[], Any]) -> Tensor:

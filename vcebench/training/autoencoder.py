@@ -99,19 +99,10 @@ def _log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return -0.5 * (math.log(2 * math.pi) + log_variance + squared)
 
 
-def autoencoder_loss(
-    batch: Batch, perceptual: Path, count: int, bf16: bool = True
-) -> Callable[[nn.Module, torch.Generator], Tensor]:
-    """Distances of a picture and its reconstruction, and divergences of the code.
+def picture_distance(perceptual: Path) -> Callable[[Tensor, Tensor], Tensor]:
+    """Mean ℓ1 between pictures of perceptual features at both their resolutions, and of pixels.
 
-    Distances are mean ℓ1 of perceptual features at both their resolutions, and of pixels. Takes an
-    `Annealed`.
-
-    Args:
-        batch: draws the images.
-        perceptual: file of the network whose features are compared.
-        count: images that `batch` draws from.
-        bf16: run the networks under bfloat16 autocast.
+    perceptual: file of the network of features.
     """
     features, _ = load_network(perceptual)
     assert isinstance(features, PerceptualFeatures)
@@ -122,6 +113,24 @@ def autoencoder_loss(
         low, low_y = features.layers[4:](full), features.layers[4:](full_y)
         parts = F.l1_loss(full_y.float(), full.float()) + F.l1_loss(low_y.float(), low.float())
         return SCALE * (parts + PIXELS * F.l1_loss(y, x))
+
+    return distance
+
+
+def autoencoder_loss(
+    batch: Batch, perceptual: Path, count: int, bf16: bool = True
+) -> Callable[[nn.Module, torch.Generator], Tensor]:
+    """Distance of a picture and its reconstruction, and divergences of the code.
+
+    Takes an `Annealed`.
+
+    Args:
+        batch: draws the images.
+        perceptual: file of the network whose features are compared.
+        count: images that `batch` draws from.
+        bf16: run the networks under bfloat16 autocast.
+    """
+    distance = picture_distance(perceptual)
 
     def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
         assert isinstance(network, Annealed)

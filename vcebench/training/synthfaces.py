@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vcebench.data.synthfaces.canvas import REGIONS
 from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.models.shipped import ASSETS
 from vcebench.training import augment, shortcuts
@@ -15,6 +16,7 @@ from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
+    face_maps,
     faces,
     fold_discriminant,
     people,
@@ -37,6 +39,7 @@ from vcebench.training.rendered import (
 )
 from vcebench.training.robust import logit_losses, robust_loss, robust_part
 from vcebench.training.robustness import Question, floors
+from vcebench.training.segments import segments_part
 from vcebench.training.supervised import DistortionHead, PerceptualTrainer, softened
 
 HALF = 10_000
@@ -70,6 +73,7 @@ def recipe() -> Recipe:
         _plain(),
         _robust(),
         _autoencoder(),
+        _segments(),
     )
     return Recipe("synthfaces", TEXT, parts)
 
@@ -295,4 +299,17 @@ def _autoencoder() -> Part:
         loss=open_data,
         pictures=lambda split: faces(split, 1000 if split == "train" else 512)[0],
         tasks=("smile", "age"),
+    )
+
+
+def _segments() -> Part:
+    return segments_part(
+        dataset="synthfaces",
+        regions=REGIONS,
+        settings=LoopSettings(steps=4000, seed=201, learning_rate=1e-3, ema=0.999),
+        batch=16,
+        perceptual=ASSETS / "synthfaces/perceptual.safetensors",
+        pictures=lambda split: face_maps(split, 10_000 if split == "train" else 512),
+        tasks=("smile", "age"),
+        swapped="mouth",
     )
