@@ -18,7 +18,7 @@ from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import evaluate
 from vcebench.folders import inside
-from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.folders.store import writing
 from vcebench.formats import dump
 from vcebench.jobs import session
@@ -252,8 +252,10 @@ def profiled(
     """The profile of a run, stored or made now; the run itself is made and evaluated with it.
 
     A run folder that holds rows made without clocks is left as it is; the profile then comes from
-    a run into a temporary folder.
+    a run into a temporary folder. Raises `UserError` if the folder is another configuration's.
     """
+    if inside.exists(output, MANIFEST) and RunFolder(output).config().digest() != config.digest():
+        raise UserError(f"{output} was made with another configuration; give another --output")
     if inside.exists(output, PROFILE):
         return stored(output)
     bundle = networks_of(config)
