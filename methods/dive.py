@@ -117,9 +117,9 @@ class DiVE(Descending):
         weights, many = state.guidance.weights, self.explanations
         target = state.guidance.target.repeat_interleave(many)
         source = None if weights.source is None else weights.source.repeat_interleave(many)
-        lead = weights.classifier.margin(images, target, source).float().unflatten(0, (-1, many))
+        lead = weights.classifier.margin(images, target, source).float().view(-1, many)
         memory.lead = lead.detach()
-        away = (images.unflatten(0, (-1, many)) - state.x[:, None]).abs().mean(dim=(3, 4))
+        away = (images.view(-1, many, *images.shape[1:]) - state.x[:, None]).abs().mean(dim=(3, 4))
         kept = self.reconstruction * away.sum(dim=(1, 2))
         kept = kept + self.lasso * memory.epsilon.abs().sum(dim=(1, 2))
         kept = kept + self.diversity * alike(memory.epsilon)
@@ -139,8 +139,8 @@ class DiVE(Descending):
     def finish(self, state: Descent) -> Tensor:
         memory: Codes = state.memory
         chosen = PICKS[self.pick](memory.lead, memory.epsilon.detach().abs().sum(dim=2))
-        images = state.images.unflatten(0, (-1, self.explanations))
-        return images[torch.arange(len(images), device=images.device), chosen]
+        first = torch.arange(len(chosen), device=chosen.device) * self.explanations
+        return state.images[first + chosen]
 
     def _network(self, state: Descent) -> Autoencoder:
         network = state.extras.autoencoder

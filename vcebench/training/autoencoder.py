@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from vcebench.data.registry import dataset_entry
 from vcebench.methods.dive import fisher
 from vcebench.models.autoencoder import ResidualAutoencoder
+from vcebench.models.classifier import TargetClassifier
 from vcebench.models.loading import load_bundle
 from vcebench.models.shipped import load_network
 from vcebench.models.small import PerceptualFeatures
@@ -164,13 +165,31 @@ def autoencoder_figures(
     """
     x = augment.to_network(images)
     with torch.no_grad():
-        made = torch.cat([network(part) for part in x.split(128)])
-        figures = {"pixel_l1": float(F.l1_loss(made, x)) / 2}
-        for task in tasks:
-            classifier = load_bundle(dataset, task, needs=frozenset(), metrics=False).classifier
-            same = classifier.predict(x) == classifier.predict(made)
-            figures[f"{task} agreement"] = float(same.float().mean())
+        made = torch.cat([network(part) for part in chunks(x, 128)])
+        return {"pixel_l1": float(F.l1_loss(made, x)) / 2} | agreements(x, made, dataset, tasks)
+
+
+@torch.no_grad()
+def agreements(x: Tensor, made: Tensor, dataset: str, tasks: Sequence[str]) -> dict[str, Any]:
+    """For every task the share of pictures that are predicted as what was made of them is."""
+    figures = {}
+    for task in tasks:
+        classifier = explained(dataset, task)
+        same = classifier.predict(x) == classifier.predict(made)
+        figures[f"{task} agreement"] = float(same.float().mean())
     return figures
+
+
+def explained(dataset: str, task: str) -> TargetClassifier:
+    """The classifier of a task, and nothing else."""
+    classifier = load_bundle(dataset, task, needs=frozenset(), metrics=False).classifier
+    assert classifier is not None
+    return classifier
+
+
+def chunks(x: Tensor, size: int) -> list[Tensor]:
+    """Rows of a tensor, `size` at once."""
+    return [x[start : start + size] for start in range(0, len(x), size)]
 
 
 def keep_fisher(network: nn.Module, images: Tensor, dataset: str) -> None:
@@ -184,17 +203,17 @@ def keep_fisher(network: nn.Module, images: Tensor, dataset: str) -> None:
     assert isinstance(network, ResidualAutoencoder)
     x = augment.to_network(images)
     with torch.no_grad():
-        mean = torch.cat([network.encode(part)[0] for part in x.split(128)])
+        mean = torch.cat([network.encode(part)[0] for part in chunks(x, 128)])
     for row, name in zip(network.fisher, network.questions, strict=True):
         task = dataset_entry(dataset).task(name)
-        classifier = load_bundle(dataset, name, needs=frozenset(), metrics=False).classifier
+        classifier = explained(dataset, name)
         target = torch.tensor(task.classes[1])
 
         def lead(x: Tensor, ask: Any = classifier.margin, target: Tensor = target) -> Tensor:
             out: Tensor = ask(x, target.expand(len(x)))
             return out
 
-        parts = [fisher(network.decode, lead, part) for part in mean.split(64)]
+        parts = [fisher(network.decode, lead, part) for part in chunks(mean, 64)]
         found = torch.stack(parts).sum(dim=0)
         found = found - found.min()
         row.copy_(found / found.max())

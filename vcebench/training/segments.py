@@ -14,10 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.models.loading import load_bundle
 from vcebench.models.painter import SemanticAutoencoder
 from vcebench.training import augment
-from vcebench.training.autoencoder import picture_distance
+from vcebench.training.autoencoder import agreements, chunks, picture_distance
 from vcebench.training.half import half
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part
@@ -71,14 +70,10 @@ def segments_figures(
     assert isinstance(network, SemanticAutoencoder)
     x = augment.to_network(images)
     codes = torch.cat(
-        [network.encode(a, b) for a, b in zip(x.split(128), maps.split(128), strict=True)]
+        [network.encode(a, b) for a, b in zip(chunks(x, 128), chunks(maps, 128), strict=True)]
     )
     made = _decoded(network, maps, codes)
-    figures: dict[str, Any] = {"pixel_l1": float(F.l1_loss(made, x)) / 2}
-    for task in tasks:
-        classifier = load_bundle(dataset, task, needs=frozenset(), metrics=False).classifier
-        same = classifier.predict(x) == classifier.predict(made)
-        figures[f"{task} agreement"] = float(same.float().mean())
+    figures = {"pixel_l1": float(F.l1_loss(made, x)) / 2} | agreements(x, made, dataset, tasks)
     number = network.regions.index(swapped)
     inside = maps == number
     there = inside.flatten(1).any(dim=1)
@@ -90,7 +85,7 @@ def segments_figures(
 
 
 def _decoded(network: SemanticAutoencoder, maps: Tensor, codes: Tensor) -> Tensor:
-    parts = zip(maps.split(128), codes.split(128), strict=True)
+    parts = zip(chunks(maps, 128), chunks(codes, 128), strict=True)
     return torch.cat([network.decode(where, z) for where, z in parts])
 
 
