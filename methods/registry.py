@@ -322,6 +322,9 @@ METHODS: dict[str, Entry] = {
     ),
 }
 
+ALIASES = {"rcsb": "rcsb-c", "rcsb-step-truncation": "rcsb-c"}
+"""Published ids of what has another id too; it is run, and ranked, under that one alone."""
+
 
 def names() -> list[str]:
     """Registered ids, in the order of the tables."""

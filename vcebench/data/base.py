@@ -128,6 +128,10 @@ class HasTruth(Protocol):
 
     def truth(self, index: int, target: int) -> Truth: ...
 
+    def true_image(self, index: int, target: int) -> Tensor:
+        """The counterfactual of `truth` alone, without drawing the example itself again."""
+        ...
+
 
 @runtime_checkable
 class HasSegments(Protocol):

@@ -13,7 +13,7 @@ from vcebench.data.masks import MaskFolder
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.method import Method
-from vcebench.methods.registry import METHODS, method
+from vcebench.methods.registry import ALIASES, METHODS, method
 from vcebench.settings.config import (
     RunConfig,
     Setting,
@@ -81,7 +81,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
     if request.custom is not None and request.classifier != "task":
         raise UserError(f"--classifier {request.classifier} is for synthfaces smile, not your own")
     id, origin = find_method(request.method, request.name)
-    request = replace(request, method=id)
+    request = replace(request, method=ALIASES.get(id, id))
     with user_errors():
         method(request.method)  # an unknown method is reported before anything is opened
         images = _images(request)

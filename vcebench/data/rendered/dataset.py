@@ -132,6 +132,11 @@ class RenderedSet(ABC, Generic[Factors]):
         counterfactuals, regions = self.truth_batch([index], [target])
         return Truth(torch.from_numpy(counterfactuals[0]), torch.from_numpy(regions[0]))
 
+    def true_image(self, index: int, target: int) -> torch.Tensor:
+        """The counterfactual of `truth` alone, uint8 (3, H, W): one drawing instead of two."""
+        factors = self.counterfactual(self.factors([index]), np.array([target]))
+        return torch.from_numpy(self.render(factors)[0])
+
     def truth_batch(self, indices: Indices, targets: Indices) -> tuple[Images, Flags]:
         """True counterfactuals uint8 (B, 3, H, W) and regions bool (B, H, W)."""
         factors = self.factors(indices)
