@@ -14,7 +14,7 @@ from vcebench.data.base import HasAttributes, HasCue
 from vcebench.data.registry import open_dataset
 from vcebench.data.rendered.labels import all_attributes
 from vcebench.errors import UserError, one_line
-from vcebench.evaluating.extraction import Extracted
+from vcebench.evaluating.extracted import Extracted
 from vcebench.evaluating.verdicts import Verdicts
 from vcebench.folders.rows import Row
 from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification

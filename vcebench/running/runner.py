@@ -39,7 +39,7 @@ from vcebench.running.ladder import Batch, Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
-from vcebench.running.regions import finder_of
+from vcebench.running.regions import finder_of, maps_of
 from vcebench.running.repair import outcome, take_back, traced_before
 from vcebench.running.seen import seen
 from vcebench.running.tries import Item, Outcome
@@ -157,7 +157,7 @@ def pending(
         traced: positions of images whose steps are kept, beside the first ones.
     """
     asked = None
-    find = finder_of(config, images)
+    find, mapped = finder_of(config, images), maps_of(config, images)
     if config.custom is not None:
         asked = stored_custom(config.custom).target_class(images.task.labels)
     for index in config.indices():
@@ -183,6 +183,7 @@ def pending(
             target=target,
             traced=index < config.trace or index in traced,
             region=None if find is None else find(index, example.id),
+            segments=None if mapped is None else mapped(index),
         )
 
 
