@@ -17,7 +17,7 @@ from vcebench.errors import UserError, one_line
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.code import code_digest, importing, sources
 from vcebench.models.interpret import Interpreted, interpret
-from vcebench.models.normalise import Normalised
+from vcebench.models.normalise import Grey, Normalised
 from vcebench.models.published import fill
 from vcebench.models.shipped import load_network
 from vcebench.settings.custom import CustomTask, open_ended
@@ -57,7 +57,7 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
         assert part.weights is not None
         outputs = part.outputs if isinstance(part.outputs, int) else 1000
         loaded = _from_torchvision(part.architecture, part.weights, outputs, part.entry)
-    network = loaded.network
+    network = Grey(loaded.network) if part.channels == 1 else loaded.network
     if part.mean is not None and part.std is not None:
         network = Normalised(network, part.mean, part.std)
     for key, value in network.state_dict().items():

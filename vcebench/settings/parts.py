@@ -109,10 +109,10 @@ class ClassifierPart(Part):
     from what is installed; it is called with `arguments` and returns the network. `outputs` is the
     number of an architecture's; for others it says what they are, "logits" or "probabilities".
     `entry` names the part of `weights` to take, if there are several. `trained` is a
-    network file of this package.
+    network file of this package. A network of one of the `channels` gets their mean.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units"})
+    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units", "channels"})
 
     factory: StrictStr | None = None
     folder: Path | None = None
@@ -128,6 +128,7 @@ class ClassifierPart(Part):
     units: dict[StrictStr, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     entry: StrictStr | None = None
     trained: Path | None = None
+    channels: Literal[1, 3] = 3
 
     @field_validator("mean", "std")
     @classmethod

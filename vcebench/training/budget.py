@@ -65,5 +65,5 @@ def _whole(steps: float) -> int:
     >>> _whole(1234.5), _whole(7.0)
     (1200, 50)
     """
-    digits = max(0, len(str(int(steps))) - 2)
-    return max(FEWEST, int(steps) // 10**digits * 10**digits)
+    unit: int = 10 ** max(0, len(str(int(steps))) - 2)
+    return max(FEWEST, int(steps) // unit * unit)
