@@ -21,8 +21,9 @@ from vcebench.settings.config import (
     build_guidance,
 )
 from vcebench.settings.custom import CustomTask, read_custom
+from vcebench.settings.method_presets import MethodPreset, method_preset
 from vcebench.settings.plugins import find_method
-from vcebench.settings.presets import MethodPreset, method_preset, preset
+from vcebench.settings.presets import preset
 from vcebench.settings.regions import parse_region
 from vcebench.settings.runtable import run_table
 
