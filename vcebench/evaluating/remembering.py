@@ -30,6 +30,7 @@ from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.seals import sealed, unsealed
 from vcebench.metrics.arrays import as_array
+from vcebench.metrics.registry import OUTSIDE
 from vcebench.models.bundle import Bundle
 from vcebench.settings.installed import metric_origins
 from vcebench.version import __version__
@@ -58,7 +59,8 @@ class Memory:
     ) -> None:
         self._folder = folder
         config = folder.config()
-        self._able = config.custom is None
+        # A metric that was defined in a notebook has no digest either.
+        self._able = config.custom is None and OUTSIDE.keys() <= metric_origins().keys()
         self._about = {
             "format": FORMAT,
             "protocol": folder.manifest()["protocol"],
