@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from vcebench.jobs.plan import plan as plan_of
 from vcebench.jobs.sweep import output_of
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace
-from vcebench.methods.core.noise import KeyedNoise, Noise
+from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Prior
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import over
@@ -128,8 +129,9 @@ class _TimedMethod(Method):
 
 
 @dataclass(frozen=True)
-class _TimedNoise(KeyedNoise):
-    clock: Clock = field(kw_only=True)
+class _TimedNoise:
+    inner: Noise
+    clock: Clock
 
     def draw(
         self,
@@ -140,7 +142,7 @@ class _TimedNoise(KeyedNoise):
         shape: tuple[int, ...] | None = None,
     ) -> Tensor:
         with self.clock.phase("noise"):
-            return super().draw(purpose, step, inner_step, pass_index, shape)
+            return self.inner.draw(purpose, step, inner_step, pass_index, shape)
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,10 @@ class _TimedWorker(Worker):
         with self.clock.phase(FILES):
             return super().explain(tries, stop, on_step)
 
-    def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
-        plain = super()._noise(padded, x)
-        values = {f.name: getattr(plain, f.name) for f in fields(plain)}
-        return _TimedNoise(**values, clock=self.clock)
+    @contextmanager
+    def _noise(self, padded: Sequence[Try], x: Tensor) -> Iterator[Noise]:
+        with super()._noise(padded, x) as noise:
+            yield _TimedNoise(noise, self.clock)
 
 
 class _TimedEngine(LocalEngine):

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from vcebench.devices.noise import drawn_ahead
 from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
 from vcebench.methods.core.method import Explanation, Extras, Method
-from vcebench.methods.core.noise import KeyedNoise
+from vcebench.methods.core.noise import KeyedNoise, Noise
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.regions import Region
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
@@ -87,17 +89,18 @@ class Worker:
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
-        guidance, noise = self._guidance(padded, decision), self._noise(padded, x)
-        region = self._region(padded, lambda: guidance.bind(x, decision.target), noise)
-        found = self._method(tries).explain(
-            x,
-            decision.target,
-            prior=self.prior,
-            guidance=guidance,
-            noise=noise,
-            trace=hook,
-            extras=Extras(region=region),
-        )
+        guidance = self._guidance(padded, decision)
+        with self._noise(padded, x) as noise:
+            region = self._region(padded, lambda: guidance.bind(x, decision.target), noise)
+            found = self._method(tries).explain(
+                x,
+                decision.target,
+                prior=self.prior,
+                guidance=guidance,
+                noise=noise,
+                trace=hook,
+                extras=Extras(region=region),
+            )
         return self._judge(judge, tries, x, decision, found, hook)
 
     def _decide(self, judge: TargetClassifier, x: Tensor, padded: Sequence[Try]) -> Decision:
@@ -138,7 +141,7 @@ class Worker:
         )
 
     def _region(
-        self, padded: Sequence[Try], bind: Callable[[], BoundGuidance], noise: KeyedNoise
+        self, padded: Sequence[Try], bind: Callable[[], BoundGuidance], noise: Noise
     ) -> Tensor | None:
         """Where the images may change: the items' own regions, else what the run looks for."""
         own = [t.item.region for t in padded]
@@ -146,10 +149,10 @@ class Worker:
             return torch.stack([region for region in own if region is not None]).to(self.device)
         return None if self.region is None else self.region(bind(), noise)
 
-    def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
+    def _noise(self, padded: Sequence[Try], x: Tensor) -> AbstractContextManager[Noise]:
         ids = [t.item.id for t in padded]
         shape = (x.shape[1], x.shape[2], x.shape[3])
-        return KeyedNoise(self.seed, self.dataset, ids, shape, self.device)
+        return drawn_ahead(KeyedNoise(self.seed, self.dataset, ids, shape, self.device))
 
     def _judge(
         self,
