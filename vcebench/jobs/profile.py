@@ -33,6 +33,7 @@ from vcebench.methods.core.prior import Prior
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import over
 from vcebench.results.measurements import stored_runs
+from vcebench.running import cost
 from vcebench.running.assemble import networks_of
 from vcebench.running.clock import Clock, TimedNetwork
 from vcebench.running.engines.base import Done
@@ -212,6 +213,7 @@ def profile(
     engines: list[_TimedEngine] = []
 
     def launch(config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> _TimedEngine:
+        cost.reset_peak_memory(worker.device)
         engine = _TimedEngine(timed(worker, clock), threads, on_step)
         engine.clock = clock
         engines.append(engine)

@@ -34,6 +34,7 @@ from vcebench.running.engines.base import Engine, Launcher
 from vcebench.running.engines.local import Local
 from vcebench.running.inputs import check_inputs
 from vcebench.running.ladder import Batch, Final, Ladder, drive
+from vcebench.running.parked import parked
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
@@ -90,7 +91,8 @@ def run(
         skipped: dict[str, str] = {}
         sitting = _sitting(worker.device, threads, str(launch))
         store.update(status="running")
-        with precision_flags(config.precision), progress(config) as shown:
+        idle = parked(bundle, config.precision)
+        with idle, precision_flags(config.precision), progress(config) as shown:
             shown.start(store.finished.values(), wanted)
             with _interruptible(store, wanted):
                 engine = launch(config, worker, shown.step)

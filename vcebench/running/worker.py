@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from vcebench.devices.capture import Recorder
 from vcebench.devices.noise import drawn_ahead
 from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
@@ -49,6 +50,7 @@ class Worker:
         codec: how counterfactuals become files.
         device: where it all runs.
         keep_files: encode final images as files.
+        recorder: what recorded the networks' evaluations, on a GPU.
         region: finds where images may change that do not bring their own; None leaves it to the
             method.
     """
@@ -69,6 +71,7 @@ class Worker:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     keep_files: bool = True
     region: Region | None = None
+    recorder: Recorder | None = None
 
     @torch.no_grad()
     def explain(
