@@ -72,7 +72,8 @@ class CudaGraphs(Recorder):
         self._pool: Any = torch.cuda.graph_pool_handle()
 
     def record(self, works: Sequence[Callable[[], Tensor]]) -> list[Played]:
-        here, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        here = torch.cuda.current_stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(here)
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):

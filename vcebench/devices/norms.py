@@ -45,6 +45,12 @@ class Norm(nn.GroupNorm):
         return F.silu(h, inplace=not torch.is_grad_enabled())
 
 
+def activated(norm: nn.Module, x: Tensor, *scale_and_shift: Tensor) -> Tensor:
+    """See `Norm.activated`; for norms that a container knows as modules only."""
+    assert isinstance(norm, Norm)
+    return norm.activated(x, *scale_and_shift)
+
+
 def owned(x: Tensor) -> bool:
     """Whether sums and products may overwrite our tensor x: faster, and the same bits."""
     # Not if autograd may want it; and in bfloat16 CPUs are slower in place.
@@ -108,14 +114,16 @@ class Kernel:
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # compilers fail in many ways, a missing one among them
-            return self._give_up(one_line(error)[:200])
+            self._give_up(one_line(error)[:200])
+            return None
         key = (x.shape, x.stride(), x.dtype, scale is None, activate)
         if key not in self._compared:
             self._compared.add(key)
             one = [None if t is None else t[:1] for t in (scale, shift)]
             plain = _plain(norm, x[:1], one[0], one[1], activate)
             if float((found[:1] - plain).abs().max()) > _NEAR[x.dtype] * float(plain.abs().max()):
-                return self._give_up("it gave other numbers")
+                self._give_up("it gave other numbers")
+                return None
         return found
 
     def _give_up(self, reason: str) -> None:

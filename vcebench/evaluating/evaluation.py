@@ -23,6 +23,7 @@ from vcebench.metrics import frechet
 from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measured, missing, summarise
 from vcebench.models.bundle import Bundle
+from vcebench.running.precision import precision_flags
 from vcebench.settings.config import PROTOCOL, RunConfig
 from vcebench.settings.origin import Imported
 
@@ -103,7 +104,8 @@ def evaluate(
     per_image: dict[str, dict[str, float]] = {}
     if finite:
         planted = _planted(folder.config())
-        with scratch_folder() as scratch:
+        # Judged in float32, whatever tier made the images.
+        with scratch_folder() as scratch, precision_flags("exact"):
             # A judge may be of a file of the user's, where a digest does not tell all.
             found = extract(
                 folder,

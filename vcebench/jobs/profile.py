@@ -43,9 +43,12 @@ from vcebench.running.runner import run
 from vcebench.running.tries import Outcome, Try
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
+from vcebench.settings.request import resolve_device
 
 PROFILE = "profile.json"
 EFFICIENCY = "7"  # the paper's table of time and memory
+PUBLISHED_IMAGES, CPU_IMAGES = 1000, 20
+"""Images that the papers measure time and memory on, and what a CPU does in minutes."""
 WAITING = "waiting"
 STEP, FILES = "masks and update", "input and output"
 PHASES = ("prior", "classifier", "perceptual", STEP, "noise", "judging", FILES)
@@ -276,25 +279,48 @@ def table_profiles(
     execute: Callable[[Sequence[str]], int],
     threads: int | None = None,
     data_root: Path | None = None,
+    device: str = "auto",
+    precision: str = "exact",
 ) -> list[Profile]:
     """Profiles of all runs of the efficiency table; those that lack are made, with their runs.
 
     Args:
-        dataset, limit: see `vcebench.jobs.plan.plan`.
+        dataset: see `vcebench.jobs.plan.plan`.
+        limit: images a row; None for as many as the papers take on a GPU, and for 20 on a CPU.
         runs: folder of the run folders.
         execute: runs a command line of ours in a process of its own (peak memory is a process's)
             and returns its exit code.
-        threads, data_root: of every run.
+        threads, data_root, device, precision: of every run.
 
     Raises:
         UserError: a run failed; those before it are kept.
     """
+    chosen = resolve_device(device)
+    images = limit or (PUBLISHED_IMAGES if chosen == "cuda" else CPU_IMAGES)
+    how = ["--device", chosen, "--precision", precision]
     found = []
-    for wanted in plan_of(EFFICIENCY, dataset, limit):
-        run_there = existing(wanted, stored_runs(runs)[0])
-        path = output_of(wanted, runs, data_root) if run_there is None else run_there.path
+    for wanted in plan_of(EFFICIENCY, dataset, images):
+        stored_there = [
+            run
+            for run in stored_runs(runs)[0]
+            if (run.config.device, run.config.precision) == (chosen, precision)
+        ]
+        run_there = existing(wanted, stored_there)
+        path = (
+            output_of(wanted, runs, data_root, chosen, precision)
+            if run_there is None
+            else run_there.path
+        )
         if not inside.exists(path, PROFILE):
-            words = ["profile", *wanted.arguments()[1:], "--output", str(path), "--format", "csv"]
+            words = [
+                "profile",
+                *wanted.arguments()[1:],
+                "--output",
+                str(path),
+                "--format",
+                "csv",
+                *how,
+            ]
             words += ["--threads", str(threads)] if threads else []
             words += ["--data-root", str(data_root)] if data_root else []
             if execute(words):

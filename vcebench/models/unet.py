@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.devices.norms import Norm, owned
+from vcebench.devices.norms import Norm, activated, owned
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,16 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         norm, _, conv = self.in_layers
-        h = norm.activated(x)
+        h = activated(norm, x)
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = conv(h)
         shift: Tensor = self.emb_layers(emb)[:, :, None, None].to(h.dtype)
         norm, _, _, conv = self.out_layers
         if self.scale_shift:
-            h = norm.activated(h, *shift.chunk(2, dim=1))
+            h = activated(norm, h, *shift.chunk(2, dim=1))
         else:
-            h = norm.activated(h + shift)
+            h = activated(norm, h + shift)
         h = conv(h)
         skip = self.skip_connection(x)
         out: Tensor = h.add_(skip) if owned(h) else h + skip
@@ -274,5 +274,5 @@ class UNet(nn.Module):
         for block in self.output_blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
         norm, _, head = self.out
-        out: Tensor = head(norm.activated(h))
+        out: Tensor = head(activated(norm, h))
         return out
