@@ -31,6 +31,8 @@ from vcebench.settings.config import build_config
 # `-m slow` looks further, with seeds of its own. `--hypothesis-profile` chooses by hand.
 settings.register_profile("steady", derandomize=True, max_examples=30, deadline=None)
 settings.register_profile("fresh", max_examples=300, deadline=None)
+# For the tests of run folders from strangers alone, see `strangers.how_many`: half an hour.
+settings.register_profile("full", derandomize=True, max_examples=30, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from hypothesis import settings
 from PIL import Image
 
 from vcebench.folders.digests import content_digest
@@ -224,6 +225,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     _picture,
     _place,
 )
+
+
+def how_many(full: int, part: int) -> int:
+    """Folders to try: all of them with `--hypothesis-profile full` only, which takes long."""
+    return full if settings.get_current_profile_name() == "full" else part
 
 
 def outside_of(place: Path) -> Path:

@@ -233,6 +233,22 @@ def test_every_list_prints_in_every_format(
     assert err == ""
 
 
+def test_presets_of_methods_are_listed_with_their_source(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["list", "presets", "--format", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    (one,) = [r for r in listed if (r["method"], r["dataset"]) == ("ace-l1", "imagenet")]
+    assert one["settings"] == {"respacing": 25, "iterations": 100}
+    assert (one["task"], one["batch_size"]) == ("(others)", 1)
+    assert one["source"].startswith("released scripts of ACE")
+    shared = next(row for row in listed if (row["dataset"], row["method"]) == ("celeba", "(all)"))
+    assert shared["settings"]["guidance_scale"] == 8
+    assert shared["lambda_class"] == "8, 10, 15"
+    assert main(["list", "presets"]) == 0
+    assert "respacing=25, iterations=100" in capsys.readouterr().out
+
+
 def test_show_draws_a_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "digits", "--output", str(tmp_path / "d.png")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'd.png'}\n"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Form, Format, Threads, counting, say
+from vcebench.commands.options import DataRoot, Form, Format, Threads, counting, say
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
 
@@ -44,6 +44,7 @@ def remake(
     folder: Run,
     images: Annotated[int, typer.Option(min=1, help="size of the sample: the first images")] = 8,
     threads: Threads = None,
+    data_root: DataRoot = None,
     form: Format = Form.github,
 ) -> None:
     """Run a sample of a stored run again with its own configuration, and write the verdict into it.
@@ -61,7 +62,7 @@ def remake(
     from vcebench.formats import Table
     from vcebench.jobs.remaking import remake as make
 
-    found = make(RunFolder.existing(folder), images, threads)
+    found = make(RunFolder.existing(folder), images, threads, data_root)
     say(f"{found.same_pixels} of {found.images} counterfactuals have the same pixels")
     typer.echo(Table([asdict(metric) for metric in found.metrics]).render(form.value))
     say(f"verdict: {found.state}")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vcebench.commands.options import Form, Format, say
+from vcebench.formats import readable
 
 
 class What(StrEnum):
@@ -36,7 +37,7 @@ def list_(
     complete = list(_LISTS[what]())
     form_ = check_format(form.value)
     # A table for people leaves out what does not fit on a line.
-    short = [{k: v for k, v in row.items() if k not in _LONG[what]} for row in complete]
+    short = [{k: _words(v) for k, v in row.items() if k not in _LONG[what]} for row in complete]
     typer.echo(Table(complete if form is Form.json or form is Form.csv else short).render(form_))
 
 
@@ -103,6 +104,13 @@ def _presets() -> Iterable[dict[str, Any]]:
     return rows()
 
 
+def _words(value: object) -> object:
+    """A cell for people: settings as they are written behind --set."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(f"{name}={readable(one)}" for name, one in value.items()) or None
+
+
 _LISTS: dict[What, Callable[[], Iterable[dict[str, Any]]]] = {
     What.methods: _methods,
     What.datasets: _datasets,
@@ -113,5 +121,8 @@ _LONG: dict[What, tuple[str, ...]] = {
     What.methods: ("reference", "parameters", "fixed"),
     What.datasets: ("reference",),
     What.metrics: ("title", "reference", "definition"),
-    What.presets: ("limit", "source"),
+    What.presets: (
+        *("limit", "steps", "respacing", "class_factor"),
+        *("lambda_class", "lambda_perceptual", "lambda_l1"),
+    ),
 }

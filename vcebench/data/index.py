@@ -44,8 +44,13 @@ def cached_index(
 
 def cache_folder() -> Path:
     """Where tables are kept."""
+    return cache_root() / "index"
+
+
+def cache_root() -> Path:
+    """What the package keeps of its user's: $XDG_CACHE_HOME/vcebench, ~/.cache without it."""
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "vcebench" / "index"
+    return (Path(cache) if cache else Path.home() / ".cache") / "vcebench"
 
 
 def _key(sources: Sequence[Path]) -> str:

@@ -1,9 +1,11 @@
 """What an evaluation found in a chunk of images, kept in the run folder for the next one.
 
-A block is a file `evaluated/KEY.safetensors` with the values and float32 features of one chunk. Its
-key is a digest of everything they follow from: the images and rows of the chunk, the networks, the
-versions of the code. So nothing ever has to be found out of date; another question has another key.
-Blocks are written as chunks end: an evaluation that was killed continues with the next chunk.
+A block is a file `evaluated/KEY.block`: a seal, and the values and float32 features of one chunk as
+safetensors. Its key is a digest of everything they follow from: the images and rows of the chunk,
+the networks, the protocol, the versions of the code. So nothing ever has to be found out of date;
+another question has another key. Only blocks that this user's own evaluations sealed are read, see
+`seals`: a run folder from elsewhere is looked at anew, whatever it says was found. Blocks are
+written as chunks end: an evaluation that was killed continues with the next chunk.
 
 Runs without digests in their rows and runs of somebody's own task (whose networks are code that has
 no digest) are evaluated anew every time.
@@ -26,12 +28,14 @@ import torch
 from vcebench.folders import inside
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.seals import sealed, unsealed
 from vcebench.metrics.arrays import as_array
 from vcebench.models.bundle import Bundle
 from vcebench.version import __version__
 
 FOLDER = "evaluated"
-FORMAT = 1
+_ENDING = ".block"
+FORMAT = 2
 """To be raised with every change of what is extracted, or of how."""
 SEEN = ("inputs", "counterfactuals", "regions", "truths", "originals")
 """Files of an image that values follow from."""
@@ -56,6 +60,7 @@ class Memory:
         self._able = config.custom is None
         self._about = {
             "format": FORMAT,
+            "protocol": folder.manifest()["protocol"],
             "versions": [__version__, torch.__version__],
             "device": device.type,
             "run": [config.dataset, config.task, config.split, config.image_format],
@@ -64,7 +69,7 @@ class Memory:
         }
 
     def recall(self, rows: Sequence[Row]) -> dict[str, Array] | None:
-        """What was found in these rows; None if nobody has looked, or the block is damaged.
+        """What was found in these rows; None if nobody here has looked, or the block is damaged.
 
         Raises DamagedFileError if the images are not those any more that their rows tell of.
         """
@@ -72,7 +77,9 @@ class Memory:
         if key is None:
             return None
         try:
-            content = inside.read(self._folder.path, f"{FOLDER}/{key}.safetensors")
+            content = unsealed(key, inside.read(self._folder.path, _name(key)))
+            if content is None:
+                return None
             found = safetensors.numpy.load(content)
         except (OSError, ValueError, KeyError, safetensors.SafetensorError):
             return None
@@ -90,9 +97,11 @@ class Memory:
         if key is None:
             return
         arrays = {name: np.ascontiguousarray(as_array(array)) for name, array in found.items()}
+        content = sealed(key, safetensors.numpy.save(arrays))
+        if content is None:
+            return
         with suppress(OSError):
-            content = safetensors.numpy.save(arrays)
-            inside.write(self._folder.path, f"{FOLDER}/{key}.safetensors", content)
+            inside.write(self._folder.path, _name(key), content)
 
     def _key(self, rows: Sequence[Row]) -> str | None:
         if not self._able or any(r.input_sha256 is None or r.files_sha256 is None for r in rows):
@@ -108,9 +117,14 @@ class Memory:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _name(key: str) -> str:
+    return f"{FOLDER}/{key}{_ENDING}"
+
+
 def forget(folder: RunFolder) -> int:
-    """Remove all blocks of a run; returns their number."""
-    names = [n for n in inside.names(folder.path, FOLDER) if n.endswith(".safetensors")]
+    """Remove all blocks of a run, whoever made them; returns their number."""
+    endings = (_ENDING, ".safetensors")  # an earlier form, without seals
+    names = [n for n in inside.names(folder.path, FOLDER) if n.endswith(endings)]
     for name in names:
         inside.remove(folder.path, f"{FOLDER}/{name}")
     return len(names)

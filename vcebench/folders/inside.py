@@ -25,6 +25,7 @@ LARGEST = {
     ".jpg": 64 * _MIB,
     ".parquet": 1024 * _MIB,
     ".safetensors": 2048 * _MIB,
+    ".block": 2048 * _MIB,
 }
 """Largest file by its ending, in bytes; of other endings `_LARGEST`."""
 
@@ -100,9 +101,9 @@ def _check_file(path: Path, found: os.stat_result, most: int | None) -> None:
         )
 
 
-def read(root: Path, name: str) -> bytes:
+def read(root: Path, name: str, most: int | None = None) -> bytes:
     """Content of a file inside a run folder; see `opened`."""
-    with opened(root, name) as file:
+    with opened(root, name, most) as file:
         return file.read()
 
 

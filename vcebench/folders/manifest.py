@@ -72,6 +72,7 @@ class _Metrics(_Part):
 
     config_hash: str | None = None
     networks: dict[str, _Network] = {}
+    judge: str | None = None
     images: Annotated[int, Field(ge=0)]
     metrics: list[_Record]
     notes: list[str] = []
@@ -108,12 +109,33 @@ def parse_manifest(content: bytes) -> dict[str, Any]:
     return _parse(content, _Manifest)
 
 
-def parse_metrics(content: bytes, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a file of metrics; raises as `parse_manifest`, or if it is another run's."""
+def parse_metrics(
+    content: bytes, manifest: Mapping[str, Any], judge: str | None = None
+) -> dict[str, Any]:
+    """The entries of a file of metrics.
+
+    Args:
+        judge: name of the judge whose file it is; None for the classifier that the run explains.
+
+    Raises as `parse_manifest`, or if it is another run's, or its figures another classifier's.
+    """
     found = _parse(content, _Metrics)
     if found.get("config_hash") not in (None, manifest["config_hash"]):
         raise ValueError("it is of a run with another configuration")
+    if found.get("judge") != judge:
+        said = found.get("judge") or "the classifier that the run explains"
+        raise ValueError(f"it says that {said} judged")
+    if judge is None:
+        explained, used = (_classifier(of.get("networks", {})) for of in (manifest, found))
+        if None not in (explained, used) and explained != used:
+            raise ValueError("its figures are of another classifier than the run explains")
     return found
+
+
+def _classifier(networks: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the classifier, if it is known."""
+    digest: str | None = networks.get("classifier", {}).get("sha256")
+    return digest
 
 
 def _parse(content: bytes, form: type[_Part]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · regi
 truths/ID.png · originals/ID.png (the data set's own image, of an import) ·
 trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
 per-image.parquet · judged/NAME/metrics.json, … ·
-evaluated/KEY.safetensors (what evaluations found in a chunk of images)
+evaluated/KEY.block (what this user's evaluations found in a chunk of images)
 
 Readers take it for a stranger's: files are reached through `inside` alone, a manifest has to fit
 its own hash, rows their manifest, pictures the digests in their rows.
@@ -181,13 +181,16 @@ class RunFolder:
     def metrics(self, name: str = METRICS) -> dict[str, Any] | None:
         """The entries of a file of metrics; None if there is none.
 
-        Raises `UserError` if it cannot be read, or is another run's.
+        Raises `UserError` if it cannot be read, is another run's, or has figures by another
+        classifier than the one that the run explains, or than the judge of its folder.
         """
         if not inside.exists(self.path, name):
             return None
         manifest = self.manifest()
+        folder, _, rest = name.partition("/")
+        judge = rest.partition("/")[0] if folder == JUDGED else None
         try:
-            return parse_metrics(inside.read(self.path, name), manifest)
+            return parse_metrics(inside.read(self.path, name), manifest, judge)
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{self.path / name} cannot be read ({one_line(error)}); "

@@ -19,7 +19,7 @@ from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import evaluate
 from vcebench.folders import inside
-from vcebench.folders.runfolder import RunFolder
+from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.folders.store import writing
 from vcebench.formats import dump
 from vcebench.jobs import session
@@ -67,6 +67,7 @@ class Profile:
         phases: phase → seconds, summed over threads.
         memory_mib, memory_of: peak memory, and what was counted.
         threads: batches at a time.
+        backward: backward passes through the prior per image; None in profiles that did not count.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Profile:
     memory_mib: float
     memory_of: str
     threads: int
+    backward: float | None = None
 
     def row(self) -> dict[str, Any]:
         """A row for a table: seconds by phase and image, and their shares in percent."""
@@ -91,6 +93,7 @@ class Profile:
             "n": self.images,
             "tries": self.tries,
             "NFE": self.nfe,
+            "backward": self.backward,
         }
         return {**head, "s/image": each, **shares, "peak MiB": self.memory_mib}
 
@@ -239,6 +242,7 @@ def profile(
         memory_mib=memory,
         memory_of=memory_of,
         threads=threads or torch.get_num_threads(),
+        backward=sum(row.backward or 0 for row in rows) / len(rows),
     )
     with writing(folder.path):
         inside.write_lasting(folder.path, PROFILE, (dump(asdict(found)) + "\n").encode())
@@ -255,8 +259,10 @@ def profiled(
     """The profile of a run, stored or made now; the run itself is made and evaluated with it.
 
     A run folder that holds rows made without clocks is left as it is; the profile then comes from
-    a run into a temporary folder.
+    a run into a temporary folder. Raises `UserError` if the folder is another configuration's.
     """
+    if inside.exists(output, MANIFEST) and RunFolder(output).config().digest() != config.digest():
+        raise UserError(f"{output} was made with another configuration; give another --output")
     if inside.exists(output, PROFILE):
         return stored(output)
     bundle = networks_of(config)

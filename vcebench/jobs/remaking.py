@@ -24,6 +24,7 @@ from vcebench.metrics.bootstrap import mean_interval
 from vcebench.running import cost
 from vcebench.running.assemble import networks_of
 from vcebench.running.runner import run
+from vcebench.running.stored import check_classifier
 
 REMAKE = "remake.json"
 SAMPLE = 8
@@ -65,14 +66,26 @@ class Remake:
     versions: dict[str, Any]
 
 
-def remake(folder: RunFolder, images: int = SAMPLE, threads: int | None = None) -> Remake:
+def remake(
+    folder: RunFolder,
+    images: int = SAMPLE,
+    threads: int | None = None,
+    data_root: Path | None = None,
+) -> Remake:
     """Run the first images of a run again with its own configuration, and compare.
 
     The verdict is written into the folder.
 
+    Args:
+        folder: the run.
+        images: size of the sample.
+        threads: batches at a time on a CPU.
+        data_root: folder of a data set that does not ship with the package; the one that the run's
+            manifest names is never opened.
+
     Raises:
         UserError: the run was made elsewhere or is of an own task, so that its folder does not say
-            how to make it, or it was not evaluated.
+            how to make it; it was not evaluated, or explains another classifier than the one here.
     """
     config = folder.config()
     if config.origin is not None or config.custom is not None or config.method not in METHODS:
@@ -87,11 +100,10 @@ def remake(folder: RunFolder, images: int = SAMPLE, threads: int | None = None) 
     sample = config.model_copy(
         update={"limit": max(row.index for row in rows) + 1, "trace": 0, "shard": None}
     )
-    root = folder.manifest().get("data_root")
     with user_errors():
-        data_root = Path(root) if root else None
         source = open_dataset(config.dataset, config.task, config.split, data_root)
     bundle = networks_of(sample)
+    check_classifier(folder, bundle)
     with tempfile.TemporaryDirectory(prefix="vcebench-") as place:
         again = run(sample, source, Path(place) / "run", bundle, threads, data_root=data_root)
         made = {row.id: row for row in again.rows()}

@@ -192,12 +192,33 @@ def region_cell(dataset: str, size: tuple[int, int]) -> int:
 
 
 def rows() -> Iterator[dict[str, object]]:
-    """All presets as table rows, with the weights of the loss, which all of them share."""
+    """All presets as table rows: those of data sets, which hold for all methods, then methods'."""
     weights = GuidanceConfig()
+    shared = {
+        "lambda_class": ", ".join(f"{rung:g}" for rung in weights.lambda_class),
+        "lambda_perceptual": weights.lambda_perceptual,
+        "lambda_l1": weights.lambda_l1,
+    }
     for entry in PRESETS:
-        yield {field.name: getattr(entry, field.name) for field in fields(entry)} | {
-            "task": entry.task or "(others)",
-            "lambda_class": ", ".join(f"{rung:g}" for rung in weights.lambda_class),
-            "lambda_perceptual": weights.lambda_perceptual,
-            "lambda_l1": weights.lambda_l1,
-        }
+        facts = {field.name: getattr(entry, field.name) for field in fields(entry)}
+        settings = entry.settings()
+        free = {name: value for name, value in facts.items() if name not in settings}
+        yield {**_row("(all)", entry, settings), **free, "task": entry.task or OTHERS, **shared}
+    for own in METHOD_PRESETS:
+        yield _row(own.method, own, own.settings)
+
+
+OTHERS = "(others)"
+
+
+def _row(
+    method: str, entry: Preset | MethodPreset, settings: Mapping[str, Setting]
+) -> dict[str, object]:
+    return {
+        "method": method,
+        "dataset": entry.dataset,
+        "task": entry.task or OTHERS,
+        "settings": dict(settings),
+        "batch_size": entry.batch_size,
+        "source": entry.source,
+    }

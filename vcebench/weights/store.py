@@ -17,6 +17,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from vcebench.data.index import cache_root
 from vcebench.folders.images import write_atomic
 from vcebench.weights.cards import Card
 from vcebench.weights.reading import read_state
@@ -32,8 +33,7 @@ def weights_root(folder: Path | None = None) -> Path:
         return folder
     if named := os.environ.get(ENVIRONMENT):
         return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "vcebench" / "weights"
+    return cache_root() / "weights"
 
 
 @dataclass(frozen=True)

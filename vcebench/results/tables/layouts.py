@@ -11,7 +11,9 @@ ABLATIONS = (
     *("no-mask-s1", "no-mask-s8", "fixed-mask", "maskdime-rho1", "maskdime-k0.025"),
     *("maskdime-k0.1", "maskdime-wo-s", "maskdime-wo-mask", "dime-direct", "dime-naive"),
     *("dime-early-stopping", "dime-unconditional", "rcsb-langsam", "rcsb-freeform-10-20"),
-    "rcsb-freeform-20-30",
+    *("rcsb-freeform-20-30", "ace-l1-pre", "ace-l2-pre", "ace-l1-gd", "ace-l1-cw", "ace-l1-pixel"),
+    *("ace-l1-no-inpainting", "ace-filter", "dvce-no-cone", "dvce-cone-projection"),
+    "dvce-distance-direct",
 )
 """Ids that change one thing of a method; they stand in their own tables and have no rank."""
 

@@ -26,6 +26,13 @@ METHODS: dict[str, str] = {
     "ace": "ACE",
     "ace-l1": "ACE ℓ1",
     "ace-l2": "ACE ℓ2",
+    "ace-l1-pre": "ACE ℓ1, pre-explanation",
+    "ace-l2-pre": "ACE ℓ2, pre-explanation",
+    "ace-l1-gd": "ACE ℓ1, gradient descent",
+    "ace-l1-cw": "ACE ℓ1, C&W",
+    "ace-l1-pixel": "ACE ℓ1, no filter",
+    "ace-l1-no-inpainting": "ACE ℓ1, no inpainting",
+    "ace-filter": "ACE, filter alone",
     "fastdime": "FastDiME",
     "fastdime-2": "FastDiME-2",
     "fastdime-2plus": "FastDiME-2+",
@@ -33,6 +40,10 @@ METHODS: dict[str, str] = {
     "ldce-txt": "LDCE-txt",
     "time": "TiME",
     "dvce": "DVCE",
+    "dvce-no-cone": "DVCE, no cone",
+    "dvce-cone-projection": "DVCE, projected cone",
+    "dvce-distance-direct": "DVCE, direct distance",
+    "svce": "SVCE",
     "rcsb": "RCSB",
     "rcsb-a": "RCSB (A)",
     "rcsb-b": "RCSB (B)",
@@ -56,6 +67,7 @@ METHODS: dict[str, str] = {
     "no-mask-s1": "no mask, s = 1",
     "no-mask-s8": "no mask, s = 8",
     "fixed-mask": "fixed mask",
+    "pgd": "PGD",
 }
 
 DATASETS: dict[str, str] = {

@@ -14,10 +14,13 @@ from markupsafe import Markup
 from PIL import Image, ImageOps
 
 from vcebench.errors import UserError
+from vcebench.folders import inside
 from vcebench.showing.report.html import environment
 from vcebench.version import __version__
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+_LARGEST = 64 << 20
 _LOSSLESS = 512
 """Longest side of images that are shown pixel by pixel; larger ones are photographs."""
 
@@ -38,10 +41,13 @@ def painting_page(paths: Sequence[Path]) -> str:
     Args:
         paths: image files, and folders whose image files are taken.
 
+    A folder may be a stranger's, as that of a run's inputs: no link out of it is followed.
+
     Raises:
-        UserError: there is no image, one cannot be read, or two have the same name.
+        UserError: there is no image, one cannot be read, is a link in a folder, or two have the
+            same name.
     """
-    pictures = [_picture(path) for path in _images(paths)]
+    pictures = [_picture(path, found) for path, found in _images(paths)]
     names = [picture.name for picture in pictures]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -65,27 +71,32 @@ def painting_page(paths: Sequence[Path]) -> str:
     )
 
 
-def _images(paths: Iterable[Path]) -> list[Path]:
-    found: list[Path] = []
+def _images(paths: Iterable[Path]) -> list[tuple[Path, bool]]:
+    """The images, and whether each was found in a folder."""
+    found: list[tuple[Path, bool]] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _ENDINGS)
-            if not inside:
+            held = sorted(p for p in path.iterdir() if p.suffix.lower() in _ENDINGS)
+            if not held:
                 raise UserError(f"{path} holds no image; name image files, or a folder of them")
-            found += inside
+            found += [(one, True) for one in held]
         else:
-            found.append(path)
+            found.append((path, False))
     if not found:
         raise UserError("name the images to paint on, or a folder of them")
     return found
 
 
-def _picture(path: Path) -> Picture:
+def _picture(path: Path, found: bool) -> Picture:
     try:
-        with Image.open(path) as opened:
+        stored = inside.read(path.parent, path.name, _LARGEST) if found else path.read_bytes()
+        # Some of Pillow's other decoders start programs.
+        with Image.open(io.BytesIO(stored), formats=_FORMATS) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except FileNotFoundError as error:
         raise UserError(f"there is no image {path}; check the path") from error
+    except UserError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as an image; leave it out") from error
     kind = "PNG" if max(image.size) <= _LOSSLESS else "JPEG"

@@ -4,12 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from vcebench.errors import UserError
 from vcebench.evaluating import extraction, pairs
 from vcebench.evaluating.evaluation import evaluate
 from vcebench.evaluating.remembering import FOLDER, Memory, forget
+from vcebench.folders.seals import key_file, sealed, unsealed
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A user's cache folder, without a key."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -70,19 +79,67 @@ def test_progress_tells_of_all_images(run, bundle):
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", "half", "short"])
 def test_a_damaged_block_is_made_anew(run, bundle, damage):
-    import safetensors.numpy
-
     expected = evaluate(run, bundle, threads=1)
     block = blocks(run)[0]
     content = block.read_bytes()
     if damage == "half":
         damage = content[: len(content) // 2]
     if damage == "short":
-        arrays = safetensors.numpy.load(content)
-        damage = safetensors.numpy.save({name: array[:1] for name, array in arrays.items()})
+        arrays = safetensors.numpy.load(unsealed(block.stem, content))
+        shorter = safetensors.numpy.save({name: array[:1] for name, array in arrays.items()})
+        damage = sealed(block.stem, shorter)
     block.write_bytes(damage)
     assert evaluate(run, bundle, threads=1) == expected
     assert block.read_bytes() == content
+
+
+def flipped_by_hand(run, seal=lambda name, content: b"0" * 32 + content):
+    """Blocks in which a stranger wrote that every image flipped."""
+    for block in blocks(run):
+        arrays = safetensors.numpy.load(block.read_bytes()[32:])
+        arrays["margin"] = np.full_like(arrays["margin"], 9.0)
+        block.write_bytes(seal(block.stem, safetensors.numpy.save(arrays)))
+
+
+def test_what_somebody_else_found_is_not_believed(run, bundle, looked, cache):
+    expected = evaluate(run, bundle, threads=1)
+    assert (key_file().stat().st_mode & 0o777) == 0o600
+    for seal in (lambda name, content: b"0" * 32 + content, sealed):
+        if seal is sealed:  # sealed with a key, which is another user's
+            key_file().unlink()
+        flipped_by_hand(run, seal)
+        if seal is sealed:
+            key_file().unlink()
+        looked.clear()
+        assert evaluate(run, bundle, threads=1) == expected
+        assert len(looked) == 6
+
+
+def test_a_block_is_no_answer_to_another_question(run, bundle, looked):
+    expected = evaluate(run, bundle, threads=1)
+    first, *others = blocks(run)
+    for other in others:
+        other.write_bytes(first.read_bytes())
+    looked.clear()
+    assert evaluate(run, bundle, threads=1) == expected
+    assert len(looked) == 4
+
+
+def test_without_a_key_everything_is_looked_at_every_time(run, bundle, looked, cache):
+    forget(run)
+    cache.parent.joinpath("cache").write_text("no folder")
+    for _ in range(2):
+        evaluate(run, bundle, threads=1)
+    assert len(looked) == 12
+    assert not (run.path / FOLDER).exists()
+
+
+def test_a_key_that_was_cut_off_is_none(run, bundle, looked):
+    evaluate(run, bundle, threads=1)
+    key_file().write_bytes(b"short")
+    looked.clear()
+    evaluate(run, bundle, threads=1)
+    assert len(looked) == 6
 
 
 def test_other_networks_are_another_question(run, bundle, looked):
@@ -118,9 +175,7 @@ def test_what_is_found_with_a_cue_is_another_question(run, bundle):
 
 
 def test_features_are_float32(run, bundle):
-    import safetensors.numpy
-
     evaluate(run, bundle, threads=1)
-    arrays = safetensors.numpy.load(blocks(run)[0].read_bytes())
+    arrays = safetensors.numpy.load(unsealed(blocks(run)[0].stem, blocks(run)[0].read_bytes()))
     assert arrays["representation:x"].dtype == np.float32
     assert len(arrays["representation:x"]) == 2

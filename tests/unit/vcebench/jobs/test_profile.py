@@ -149,6 +149,16 @@ def test_the_efficiency_table_asks_for_its_methods_and_batch(tmp_path: Path) -> 
     )
     assert {words[words.index("--limit") + 1] for words in commands} == {"20", "5"}
     assert [one.method for one in found if one.tau == 30] == ["maskdime", "fastdime", "dime"]
+    # These profiles are of before backward passes were counted.
+    assert {one.row()["backward"] for one in found} == {None}
+
+
+def test_backward_passes_through_the_prior_have_a_column(bundle: Bundle, tmp_path: Path) -> None:
+    settings = {"iterations": 3, "filter_steps": 2}
+    request = Request("ace-l1", "digits", limit=3, batch_size=4, device="cpu", settings=settings)
+    found = profile.profile(*resolve(request), bundle, tmp_path / "run", threads=1)
+    assert (found.nfe, found.backward) == (8, 6)
+    assert stored(tmp_path / "run").row()["backward"] == 6
 
 
 def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +167,7 @@ def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(words) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["n"], row["NFE"]) == (2, 3 * row["tries"] / 2)
+    assert row["backward"] == 0
     shares = [row[f"{name}, %"] for name in PHASES]
     assert sum(shares) == pytest.approx(100, abs=0.5)
     (folder,) = tmp_path.iterdir()

@@ -113,6 +113,28 @@ def test_ablations_and_other_implementations_have_no_rank(measure):
     assert (found.state, found.remark) == ("holds", "rank 1 of 3 measured methods")
 
 
+def test_claims_about_ace_are_judged_on_its_runs_and_not_on_its_ablations(measure):
+    named = [one for one in published.claims() if "ace-l1" in one.right_method_or_value]
+    on_faces = [one for one in named if place(one, "synthfaces") is not None]
+    metrics = {one.metric: one.metric for one in on_faces} | {
+        "total_time_s": "time",
+        "peak_memory_mb": "peak_memory",
+    }
+    methods = {one.left_method for one in on_faces} | {"ace-l1"}
+    rows = [
+        measure(metric, float(1 + (method == "ace-l1")), method=method, task=task)
+        for metric in metrics.values()
+        for method in methods
+        for task in ("smile", "age")
+    ]
+    assert len(on_faces) > 4
+    for one in on_faces:
+        assert verdict(one, *rows).state in ("holds", "fails")
+        others = [row for row in rows if row.method != "ace-l1"]
+        spoiled = [*others, measure(metrics[one.metric], 5.0, method="ace-l1-pre")]
+        assert verdict(one, *spoiled).remark == "no figure of ACE ℓ1"
+
+
 def test_ties_share_the_better_rank(measure):
     rows = [measure("fr", 100.0, method=m) for m in ("maskdime", "dime", "fastdime")]
     assert verdict(claim("rank<=", "1", metric="fr"), *rows).state == "holds"

@@ -74,38 +74,47 @@ def test_flips_are_judged_on_the_stored_image(tiny_run: Run, bundle: Bundle) -> 
     torch.testing.assert_close(torch.tensor([row.margin for row in rows]), margins)
 
 
+SHORT_ACE = {"iterations": 3, "filter_steps": 2}
+
+
 @pytest.mark.parametrize(
     ("method", "threads"),
-    [("maskdime", 1), ("maskdime", 3), ("maskdime-released", 1), ("fastdime-2", 2), ("dime", 2)],
+    [
+        *(("maskdime", 1), ("maskdime", 3), ("maskdime-released", 1), ("fastdime-2", 2)),
+        *(("dime", 2), ("ace-l1", 2)),
+    ],
 )
 def test_an_image_is_the_same_bits_in_any_subset_and_on_any_thread(
     tiny_run: Run, contents: Contents, method: str, threads: int
 ) -> None:
-    asked: dict[str, Any] = {"method": method, "batch_size": 5, "settings": {"tau": 3}}
+    settings = SHORT_ACE if method == "ace-l1" else {"tau": 3}
+    asked: dict[str, Any] = {"method": method, "batch_size": 5, "settings": settings}
     whole = contents(tiny_run("whole", limit=9, **asked))
     part = contents(tiny_run("part", limit=4, threads=threads, **asked))
     assert part == {name: whole[name] for name in part}
 
 
+@pytest.mark.parametrize("asked", [{}, {"method": "ace-l1", "settings": SHORT_ACE}])
 def test_an_image_is_the_same_bits_in_any_order(
-    tiny_run: Run, contents: Contents, monkeypatch: pytest.MonkeyPatch
+    tiny_run: Run, contents: Contents, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
 ) -> None:
-    forwards = contents(tiny_run("forwards", limit=8, batch_size=5))
+    forwards = contents(tiny_run("forwards", limit=8, batch_size=5, **asked))
     pending = runner.pending
 
     def backwards(*arguments: Any) -> Iterator[Any]:
         return iter(list(pending(*arguments))[::-1])
 
     monkeypatch.setattr(runner, "pending", backwards)
-    assert contents(tiny_run("backwards", limit=8, batch_size=5)) == forwards
+    assert contents(tiny_run("backwards", limit=8, batch_size=5, **asked)) == forwards
 
 
+@pytest.mark.parametrize("asked", [{}, {"method": "ace-l1", "settings": SHORT_ACE}])
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_other_batch_sizes_change_almost_no_pixel_and_no_flip(
-    tiny_run: Run, batch_size: int
+    tiny_run: Run, batch_size: int, asked: dict[str, Any]
 ) -> None:
-    first = tiny_run("a", limit=8, batch_size=16)
-    other = tiny_run("b", limit=8, batch_size=batch_size)
+    first = tiny_run("a", limit=8, batch_size=16, **asked)
+    other = tiny_run("b", limit=8, batch_size=batch_size, **asked)
     rows = first.rows()
     assert [row.flipped for row in rows] == [row.flipped for row in other.rows()]
     equal = first.images("counterfactuals", rows) == other.images("counterfactuals", rows)
