@@ -5,7 +5,7 @@
 CelebA's networks at their full size with random weights: the matrix rate of the card; a forward
 pass of the U-Net by tier, layout and batch, as it is and recorded, beside its floor (operations
 over matrix rate); one try by method, tier and batch; the parts of a step; peak memory, each in a
-process of its own. `--quick` runs digits' networks on whatever device there is: its figures mean nothing.
+process of its own. `--quick` runs digits' networks on the CPU: its figures mean nothing.
 """
 
 from __future__ import annotations
