@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def given(amount: Amount, batch: int, tier: str, method: str = "maskdime") -> Se
     if amount.full:
         how: dict[str, Any] = {"method": method, "device": amount.device, "precision": tier}
         return full_size(batch, amount.tau, **how)
-    scale = QUICK
+    scale = replace(QUICK, batch_size=batch)
     return setting(scale, batch, method, amount.tau, tier, rungs=(8.0,))
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vcebench.devices.capture import Recorder
 from vcebench.devices.noise import drawn_ahead
+from vcebench.devices.threads import for_each
 from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
 from vcebench.methods.core.method import Explanation, Extras, Method
@@ -192,28 +193,27 @@ class Worker:
             "target_probability": after,
         }
         values = {name: column.tolist() for name, column in columns.items()}
-        outcomes = []
-        for row, attempt in enumerate(tries):
+        kinds = (found.mask_z, found.mask_x, found.region)
+        all_masks = [None if masks is None else masks.cpu() for masks in kinds]
+
+        def outcome(row: int) -> Outcome:
+            attempt = tries[row]
             facts = {name: column[row] for name, column in values.items()}
-            masks = [
-                None if m is None else m[row].cpu()
-                for m in (found.mask_z, found.mask_x, found.region)
-            ]
+            masks = [None if m is None else m[row] for m in all_masks]
             files = {}
             if self.keep_files and (facts["flipped"] or attempt.last):
                 files = self._files(attempt, levels[row], masks, facts["finite"])
-            outcomes.append(
-                Outcome(
-                    **facts,
-                    image=stored[row],
-                    mask_z=masks[0],
-                    mask_x=masks[1],
-                    region=masks[2],
-                    files=files,
-                    trace=hook.of(row),
-                )
+            return Outcome(
+                **facts,
+                image=stored[row],
+                mask_z=masks[0],
+                mask_x=masks[1],
+                region=masks[2],
+                files=files,
+                trace=hook.of(row),
             )
-        return outcomes
+
+        return for_each(outcome, range(len(tries)), self.device)
 
     def input_file(self, item: Item) -> dict[str, bytes]:
         """The file of an input: its path within the run folder → content."""
