@@ -29,12 +29,13 @@ from benchmarks.fullsize import full_size
 from benchmarks.machine import operations
 from benchmarks.setting import QUICK, Setting, setting
 from vcebench.devices.capture import Captured, recorder_for
+from vcebench.devices.flags import precision_flags
 from vcebench.devices.noise import drawn_ahead
 from vcebench.folders.images import dequantise
 from vcebench.methods.core.masks import nested_top_k
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.running import cost
-from vcebench.running.precision import in_precision, precision_flags
+from vcebench.running.precision import in_precision
 
 ROOT = Path(__file__).resolve().parents[1]
 TYPES = {"exact": torch.float32, "fast": torch.float32, "bf16": torch.bfloat16, "fp16": torch.half}

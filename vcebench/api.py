@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.prior import Prior
@@ -27,7 +28,6 @@ from vcebench.running.already import unsettled
 from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
-from vcebench.running.precision import precision_flags
 from vcebench.running.probe import probe
 from vcebench.running.tries import Item
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance

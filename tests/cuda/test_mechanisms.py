@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from vcebench.data.digits import SIZE
 from vcebench.devices.capture import Captured, CapturedGuide, CudaGraphs
+from vcebench.devices.flags import precision_flags
 from vcebench.devices.noise import NoiseAhead, drawn_ahead
 from vcebench.devices.norms import FusedNorm, Kernel, Norm, folded, fused
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.models.loading import load_bundle
-from vcebench.running.precision import in_precision, precision_flags
+from vcebench.running.precision import in_precision
 
 TIERS = ("exact", "fast", "bf16", "fp16")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from vcebench.data.base import HasCue
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
+from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError
 from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
@@ -23,7 +24,6 @@ from vcebench.metrics import frechet
 from vcebench.metrics.registry import METRICS
 from vcebench.metrics.result import MetricValue, measured, missing, summarise
 from vcebench.models.bundle import Bundle
-from vcebench.running.precision import precision_flags
 from vcebench.settings.config import PROTOCOL, RunConfig
 from vcebench.settings.origin import Imported
 

@@ -7,8 +7,6 @@ the tiers below exact also fuse norms (`vcebench.devices.norms`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -86,21 +84,3 @@ def _twin(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         if type(module) is nn.GroupNorm:
             module.__class__ = _FloatNorm
     return twin
-
-
-@contextmanager
-def precision_flags(precision: Precision) -> Iterator[None]:
-    """Switches of PyTorch that a tier needs; restored at the end.
-
-    cuDNN is kept to deterministic kernels, chosen the same way every time: an image must not depend
-    on which kernel happened to be fastest.
-    """
-    tf32 = precision == "fast"
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
-    try:
-        matmul.allow_tf32, cudnn.allow_tf32 = tf32, tf32
-        cudnn.deterministic, cudnn.benchmark = True, False
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before

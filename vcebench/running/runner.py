@@ -17,6 +17,7 @@ import torch
 
 from vcebench.data.base import HasNotes, HasTruth, ImageSet
 from vcebench.data.files import BadImageError
+from vcebench.devices.flags import precision_flags
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import LARGEST_SIDE, Codec
@@ -35,7 +36,6 @@ from vcebench.running.engines.local import Local
 from vcebench.running.inputs import check_inputs
 from vcebench.running.ladder import Batch, Final, Ladder, drive
 from vcebench.running.parked import parked
-from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
 from vcebench.running.regions import finder_of

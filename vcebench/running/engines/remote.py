@@ -25,10 +25,10 @@ class RemoteWorker:
 
     def ready(self) -> dict[str, Any]:
         """Load the networks; says where it runs and with which versions."""
+        from vcebench.devices.flags import precision_flags
         from vcebench.models.memory import keep_freed_memory
         from vcebench.running.assemble import networks_of, worker_of
         from vcebench.running.halving import HalvingWorker
-        from vcebench.running.precision import precision_flags
 
         config = self._config
         if config.device == "cpu":
