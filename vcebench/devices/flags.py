@@ -7,11 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
-from vcebench.settings.config import Precision
-
 
 @contextmanager
-def precision_flags(precision: Precision) -> Iterator[None]:
+def precision_flags(precision: str) -> Iterator[None]:
     """Switches of PyTorch that a tier needs; restored at the end.
 
     cuDNN is kept to deterministic kernels, chosen the same way every time: an image must not depend
