@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vcebench.methods.core.bridge import Bridge, BridgePrior
     from vcebench.methods.core.method import Method
     from vcebench.methods.core.prior import Prior
     from vcebench.methods.core.sampler import Guided
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from vcebench.methods.registry import method
 
 _HOMES = {
+    "Bridge": "core.bridge",
+    "BridgePrior": "core.bridge",
     "Guided": "core.sampler",
     "Method": "core.method",
     "Prior": "core.prior",
@@ -21,7 +24,16 @@ _HOMES = {
     "method": "registry",
 }
 
-__all__ = ["Guided", "Method", "Prior", "Schedule", "linear_schedule", "method"]
+__all__ = [
+    "Bridge",
+    "BridgePrior",
+    "Guided",
+    "Method",
+    "Prior",
+    "Schedule",
+    "linear_schedule",
+    "method",
+]
 
 
 def __getattr__(name: str) -> object:

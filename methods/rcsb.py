@@ -8,6 +8,7 @@ and `-c` follow the paper and `rcsb-released` the code.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -183,6 +184,10 @@ class RCSB(_Guided):
     The first step of Adam is a sign, so that this norm is √(C·H·W) wherever the gradient is not
     zero: s is the norm of a step over the whole image.
     """
+
+    def pixel_step(self, shape: tuple[int, ...]) -> float:
+        """How far the first step moves each value of an image (C, H, W): s/√(C·H·W)."""
+        return float(self.scale / math.prod(shape) ** 0.5)
 
     def direction(self, state: State, ascent: Tensor) -> Tensor:
         moments, unit = state.memory or (Moments.zeros(ascent), None)

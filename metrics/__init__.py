@@ -9,5 +9,6 @@ networks or devices. Import what you need from its module:
 - classifier: `flip` (FR and its companions), `cout`
 - images: `distances`, `causal` (against the true counterfactual), `diversity` (sigma_L)
 - `registry`: what each metric id means; `populations`: which images it counts
+- `outside`: a metric of somebody else's package
 - `result`: per-image values to a `MetricValue` with a `bootstrap` interval, or a reason why not
 """

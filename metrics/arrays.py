@@ -1,5 +1,6 @@
 """Arrays in: NumPy arrays, memory maps and torch tensors are read alike."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -21,24 +22,55 @@ def as_array(values: ArrayInput) -> npt.NDArray[Any]:
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # NumPy has no such type
             values = values.float()
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except (TypeError, RuntimeError) as error:  # lists of tensors on a device, and the like
+        raise ValueError(f"these values are no array: {error}") from error
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def as_floats(values: ArrayInput, name: str, ndim: int) -> Floats:
-    """float64 array of `ndim` axes. Raises ValueError on another shape or on NaN and infinity."""
-    array = as_array(values).astype(np.float64)
-    check_ndim(array, name, ndim)
+    """float64 array of `ndim` axes.
+
+    Raises ValueError on another shape, on NaN and infinity, and on what is no number.
+    """
+    array = as_numbers(values, name, ndim)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} contains NaN or infinity")
     return array
+
+
+def as_numbers(values: ArrayInput, name: str, ndim: int) -> Floats:
+    """The same where NaN stands for an image without a value."""
+    array = as_array(values)
+    check_ndim(array, name, ndim)
+    check_numbers(array, name)
+    return array.astype(np.float64)
+
+
+def as_classes(values: ArrayInput, name: str) -> Integers:
+    """Class numbers (n,), counted from 0. Raises ValueError for anything else."""
+    array = as_array(values)
+    check_ndim(array, name, 1)
+    if len(array) == 0:
+        return np.zeros(0, dtype=np.int64)
+    if array.dtype.kind not in "iub" or array.min() < 0:
+        raise ValueError(f"{name} must hold class numbers, whole and from 0 on")
+    return array.astype(np.int64)
+
+
+def as_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`. Raises ValueError for anything else."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}; use a whole number from {least} on")
+    return int(value)
 
 
 def as_booleans(values: ArrayInput, name: str) -> Booleans:
     """Boolean vector (n,). Raises ValueError for anything but booleans or 0/1 integers."""
     array = as_array(values)
     check_ndim(array, name, 1)
-    if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
+    if len(array) and (array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all()):
         raise ValueError(f"{name} must hold booleans")
     return array.astype(np.bool_)
 
@@ -68,6 +100,12 @@ def check_ndim(array: npt.NDArray[Any], name: str, ndim: int) -> None:
     """Raise ValueError unless `array` has `ndim` axes."""
     if array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, not shape {array.shape}")
+
+
+def check_numbers(array: npt.NDArray[Any], name: str) -> None:
+    """Raise ValueError unless `array` holds real numbers."""
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold numbers, not {array.dtype}")
 
 
 def check_same_shape(a: npt.NDArray[Any], b: npt.NDArray[Any], names: str) -> None:

@@ -12,9 +12,9 @@ from vcebench.metrics.arrays import (
     Floats,
     Integers,
     NotComputableError,
-    as_array,
+    as_count,
     as_floats,
-    check_ndim,
+    as_numbers,
     check_same_shape,
 )
 from vcebench.metrics.bootstrap import RESAMPLES, Interval, bootstrap_interval
@@ -74,11 +74,15 @@ def label_correlation(labels: ArrayInput, query: int) -> Floats:
 
     Raises:
         NotComputableError: fewer than 2 rows.
+        ValueError: other labels, or no such column.
 
     >>> label_correlation([[0, 0, 1], [1, 0, 0]], query=0).tolist()
     [1.0, 0.0, -1.0]
     """
-    return _correlation_of_all(labels, query)
+    array = _integers(labels)
+    if not any(np.isin(array, values).all() for values in ((0, 1), (-1, 1))):
+        raise ValueError("attribute labels must have two values, 0 and 1 or -1 and 1")
+    return _correlation_of_all(array, query)
 
 
 def change_correlation(changed: ArrayInput, query: int) -> Floats:
@@ -94,7 +98,7 @@ def change_correlation(changed: ArrayInput, query: int) -> Floats:
     Raises:
         NotComputableError: fewer than 2 images.
     """
-    return _correlation_of_all(changed, query)
+    return _correlation_of_all(_changes(changed), query)
 
 
 def cd(changed: ArrayInput, query: int, true_correlation: ArrayInput) -> float:
@@ -129,7 +133,7 @@ def cd_interval(
     seed: int = 0,
 ) -> Interval | None:
     """Bootstrap interval of `cd` over images; None for fewer than 2 images."""
-    array = _integers(changed)
+    array = _changes(changed)
     truth = as_floats(true_correlation, "true_correlation", 1)
 
     def statistic(counts: Integers) -> Floats:
@@ -140,16 +144,20 @@ def cd_interval(
 
 
 def _integers(values: ArrayInput) -> Integers:
-    array = as_array(values)
-    check_ndim(array, "attributes", 2)
-    integers: Integers = array.astype(np.int64)
-    if not np.array_equal(integers, array):
+    array = as_numbers(values, "attributes", 2)
+    if not np.array_equal(array, np.round(array)):
         raise ValueError("attribute labels and changes must be integers")
-    return integers
+    return array.astype(np.int64)
 
 
-def _correlation_of_all(values: ArrayInput, query: int) -> Floats:
+def _changes(values: ArrayInput) -> Integers:
     array = _integers(values)
+    if array.size and np.abs(array).max() > 1:
+        raise ValueError("changes of attributes must be -1, 0 or 1, as `changes` gives them")
+    return array
+
+
+def _correlation_of_all(array: Integers, query: int) -> Floats:
     if len(array) < 2:
         raise NotComputableError(f"a correlation needs 2 images, got {len(array)}")
     once = np.ones((1, len(array)), dtype=np.int64)
@@ -162,7 +170,7 @@ def _correlation(values: Integers, query: int, counts: Integers) -> Floats:
 
     Sums of integers are exact in float64, so a constant column has exactly zero variance.
     """
-    if not 0 <= query < values.shape[1]:
+    if as_count(query, "query", 0) >= values.shape[1]:
         raise ValueError(f"query must be a column index below {values.shape[1]}, not {query}")
     x, weights = values.astype(np.float64), counts.astype(np.float64)
     n = weights.sum(axis=1, keepdims=True)

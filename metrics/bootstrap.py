@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from vcebench.metrics.arrays import ArrayInput, Floats, Integers, as_floats
+from vcebench.metrics.arrays import ArrayInput, Floats, Integers, as_count, as_floats
 
 Interval = tuple[float, float]
 
@@ -20,9 +20,11 @@ def resample_counts(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterat
     """How often each of `n` images is drawn in each resample, in blocks (b, n) of int64.
 
     The blocks hold `resamples` rows together; each row sums to `n`. The same arguments give the
-    same counts.
+    same counts. Raises ValueError for numbers below 1, or a seed below 0.
     """
-    rng = np.random.default_rng(seed)
+    as_count(n, "n")
+    as_count(resamples, "resamples")
+    rng = np.random.default_rng(as_count(seed, "seed", 0))
     rows = max(1, _BLOCK_ELEMENTS // n)
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
@@ -49,7 +51,15 @@ def bootstrap_interval(
 
     Returns:
         (low, high), or None for fewer than 2 images, whose spread cannot be told.
+
+    Raises:
+        ValueError: a number below 1, a seed below 0, or a level outside of (0, 1).
     """
+    as_count(n, "n", 0)
+    as_count(resamples, "resamples")
+    as_count(seed, "seed", 0)
+    if not isinstance(level, float) or not 0 < level < 1:
+        raise ValueError(f"level is {level!r}; use a number between 0 and 1, such as 0.95")
     if n < 2:
         return None
     values = np.concatenate([statistic(c) for c in resample_counts(n, resamples, seed)])

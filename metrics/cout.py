@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vcebench.metrics.arrays import Floats
+from vcebench.metrics.arrays import Floats, as_count
 
 Probabilities = Callable[[Tensor], Tensor]
 
@@ -92,9 +92,12 @@ def cout(
         Transition with curves and scores, float64.
 
     Raises:
-        ValueError: shapes, types or lengths disagree.
+        ValueError: shapes, types or lengths disagree, classes are none of those of
+            `probabilities`, or these leave [0, 1].
     """
     _check(originals, counterfactuals, source, target)
+    as_count(steps, "steps")
+    as_count(batch_size, "batch_size")
     pixels = originals.shape[2] * originals.shape[3]
     step = block_size(pixels, steps)
     points = -(-pixels // step) + 1
@@ -110,7 +113,7 @@ def cout(
         image, point = chunk.unbind(dim=1)
         inserted = rank[image] < (point * step).view(-1, 1, 1, 1)
         batch = torch.where(inserted, counterfactuals[image], originals[image])
-        predicted = probabilities(batch).to(originals.device)
+        predicted = _checked(probabilities(batch), len(batch), classes).to(originals.device)
         curves[image, point] = predicted.gather(1, classes[image]).double()
     reached = torch.minimum(shown, last[:, None])
     curves = curves.gather(1, reached[:, :, None].expand(-1, -1, 2)).cpu()
@@ -133,7 +136,21 @@ def area(curves: Floats, spacing: float) -> Floats:
     return total
 
 
+def _checked(predicted: Tensor, count: int, classes: Tensor) -> Tensor:
+    """Refuse what are no probabilities (b, K) of all classes asked about."""
+    if predicted.ndim != 2 or len(predicted) != count:
+        raise ValueError(f"probabilities must have shape ({count}, K), not {predicted.shape}")
+    if int(classes.max()) >= predicted.shape[1]:
+        raise ValueError(f"class {int(classes.max())} is beyond {predicted.shape[1]} classes")
+    if not bool(((predicted >= 0) & (predicted <= 1 + 1e-3)).all()):
+        raise ValueError("probabilities must lie in [0, 1]; were these logits?")
+    return predicted
+
+
 def _check(originals: Tensor, counterfactuals: Tensor, source: Tensor, target: Tensor) -> None:
+    for tensor in (originals, counterfactuals, source, target):
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"give torch tensors, not {type(tensor).__name__}")
     if originals.ndim != 4 or originals.shape != counterfactuals.shape:
         raise ValueError(
             "originals and counterfactuals must share a shape (n, C, H, W), not "
@@ -143,3 +160,6 @@ def _check(originals: Tensor, counterfactuals: Tensor, source: Tensor, target: T
         raise ValueError("originals and counterfactuals must have the same type")
     if source.shape != (len(originals),) or target.shape != (len(originals),):
         raise ValueError("source and target must hold one class per image")
+    for classes in (source, target):
+        if classes.is_floating_point() or bool((classes < 0).any()):
+            raise ValueError("source and target must hold class numbers, whole and from 0 on")

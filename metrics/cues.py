@@ -13,9 +13,10 @@ from vcebench.metrics.arrays import (
     ArrayInput,
     Booleans,
     Floats,
-    as_array,
     as_floats,
+    as_numbers,
     check_same_shape,
+    unit_difference,
 )
 from vcebench.metrics.causal import gt_precision
 
@@ -58,9 +59,9 @@ def progress(originals: ArrayInput, counterfactuals: ArrayInput, truths: ArrayIn
     Returns:
         (n,) float64, at least 0; NaN where the intervention changes nothing.
     """
-    x, x_cf, t = (as_array(a).astype(np.float64) for a in (originals, counterfactuals, truths))
-    check_same_shape(x, x_cf, "originals and counterfactuals")
-    check_same_shape(x, t, "originals and truths")
+    for other in (counterfactuals, truths):  # of one shape, one type and one range
+        unit_difference(originals, other)
+    x, x_cf, t = (as_floats(a, "images", 4) for a in (originals, counterfactuals, truths))
     axes = tuple(range(1, x.ndim))
     length = ((t - x) ** 2).sum(axis=axes)
     along = ((x_cf - x) * (t - x)).sum(axis=axes)
@@ -82,10 +83,12 @@ def share_agreement(cue: ArrayInput, other: ArrayInput, cue_share: float) -> Flo
     Returns:
         (n,) float64 in [0, 1]; NaN where the edit goes along neither, or a cause need not change.
     """
-    first, second = (as_array(a).astype(np.float64) for a in (cue, other))
+    first, second = as_numbers(cue, "cue", 1), as_numbers(other, "other", 1)
     check_same_shape(first, second, "cue and other")
-    if not 0 < cue_share < 1:
-        raise ValueError(f"cue_share is {cue_share}; it is a share between 0 and 1")
+    if (first < 0).any() or (second < 0).any():
+        raise ValueError("cue and other must not be negative, as `progress` gives them")
+    if not isinstance(cue_share, float | int) or not 0 < cue_share < 1:
+        raise ValueError(f"cue_share is {cue_share!r}; it is a share between 0 and 1")
     total = first + second
     share = np.full(len(first), np.nan)
     np.divide(first, total, out=share, where=total > 0)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vcebench.metrics.arrays import ArrayInput, Floats, NotComputableError, as_floats
+from vcebench.metrics.arrays import ArrayInput, Floats, NotComputableError, as_count, as_floats
 
 SEEDS = 5
 
@@ -65,7 +65,7 @@ def sigma_l(pairs: ArrayInput, seeds: int = SEEDS) -> Floats:
     [0.3]
     """
     array = as_floats(pairs, "pair distances", 2)
-    if seeds < 2 or array.shape[1] != seeds * (seeds - 1) // 2:
+    if as_count(seeds, "seeds") < 2 or array.shape[1] != seeds * (seeds - 1) // 2:
         raise NotComputableError(f"needs --seeds {max(seeds, SEEDS)}")
     mean: Floats = array.mean(axis=1)
     return mean

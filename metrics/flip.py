@@ -7,9 +7,8 @@ Each function returns one boolean per image; the metric is their mean in percent
 from vcebench.metrics.arrays import (
     ArrayInput,
     Booleans,
-    as_array,
+    as_classes,
     as_floats,
-    check_ndim,
     check_same_shape,
 )
 
@@ -57,8 +56,7 @@ def oracle_fr(prediction: ArrayInput, target: ArrayInput) -> Booleans:
 
 
 def _agrees(prediction: ArrayInput, target: ArrayInput) -> Booleans:
-    predicted, wanted = as_array(prediction), as_array(target)
-    check_ndim(predicted, "prediction", 1)
+    predicted, wanted = as_classes(prediction, "prediction"), as_classes(target, "target")
     check_same_shape(predicted, wanted, "prediction and target")
     agrees: Booleans = predicted == wanted
     return agrees

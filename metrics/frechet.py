@@ -19,6 +19,7 @@ from vcebench.metrics.arrays import (
     Integers,
     NotComputableError,
     as_array,
+    as_count,
     as_floats,
     as_rows,
     check_ndim,
@@ -97,6 +98,7 @@ def moments(features: ArrayInput, rows: Integers | None = None, chunk: int = CHU
     array = as_array(features)
     check_ndim(array, "features", 2)
     rows = None if rows is None else as_rows(rows, len(array))
+    as_count(chunk, "chunk")
     result = Moments.empty(array.shape[1])
     for start in range(0, len(array) if rows is None else len(rows), chunk):
         part = slice(start, start + chunk)

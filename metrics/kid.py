@@ -24,9 +24,11 @@ from vcebench.metrics.arrays import (
     Integers,
     NotComputableError,
     as_array,
+    as_count,
     as_floats,
     as_rows,
     check_ndim,
+    check_numbers,
 )
 
 CHUNK = 1024  # rows of each side of a tile of the kernel matrix
@@ -62,6 +64,7 @@ def kid(
     9.5
     """
     x, y, rows = _checked(originals, counterfactuals, counterfactual_rows)
+    as_count(chunk, "chunk")
     return _mmd(x, np.arange(len(x)), y, rows, chunk)
 
 
@@ -88,6 +91,8 @@ def block_values(
     array([9.5])
     """
     x, y, rows = _checked(originals, counterfactuals, counterfactual_rows)
+    as_count(largest, "largest")
+    as_count(block, "block", 2)
     n, m = len(x), len(rows)
     if max(n, m) <= largest:
         return np.array([_mmd(x, np.arange(n), y, rows, CHUNK)])
@@ -113,8 +118,9 @@ def _checked(
     originals: ArrayInput, counterfactuals: ArrayInput, rows: Integers | None
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating], Integers]:
     x, y = as_array(originals), as_array(counterfactuals)
-    check_ndim(x, "features", 2)
-    check_ndim(y, "features", 2)
+    for features in (x, y):
+        check_ndim(features, "features", 2)
+        check_numbers(features, "features")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"features differ in dimension: {x.shape[1]} and {y.shape[1]}")
     chosen = np.arange(len(y)) if rows is None else as_rows(rows, len(y), "counterfactual_rows")

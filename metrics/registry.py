@@ -1,13 +1,15 @@
 """The metrics of the protocol: id -> definition. Importing this does not import torch."""
 
 import math
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
 from vcebench.metrics.info import MetricInfo, Reference
+from vcebench.metrics.outside import OutsideMetric
 
-__all__ = ["METRICS", "MetricError", "MetricInfo", "Reference", "metric"]
+__all__ = ["METRICS", "OUTSIDE", "MetricError", "MetricInfo", "Reference", "metric", "register"]
 
 
 class MetricError(ValueError):
@@ -339,7 +341,35 @@ _ENTRIES = (
     ),
 )
 
-METRICS: Mapping[str, MetricInfo] = MappingProxyType({entry.id: entry for entry in _ENTRIES})
+_known: dict[str, MetricInfo] = {entry.id: entry for entry in _ENTRIES}
+METRICS: Mapping[str, MetricInfo] = MappingProxyType(_known)
+"""Those of the protocol, and after them those of plug-ins as far as they are loaded."""
+
+_outside: dict[str, OutsideMetric] = {}
+OUTSIDE: Mapping[str, OutsideMetric] = MappingProxyType(_outside)
+"""The metrics of plug-ins that are loaded."""
+
+_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def register(metric: OutsideMetric) -> None:
+    """Make a metric from outside known to this process.
+
+    Raises MetricError: its id is taken, or none.
+    """
+    id = metric.info.id
+    if not _ID.fullmatch(id):
+        raise MetricError(f"{id!r} is no id of a metric; use small letters, digits and underscore")
+    if id in _known and id not in _outside:
+        raise MetricError(f"{id} is a metric of this package; give yours another id")
+    _known[id] = metric.info
+    _outside[id] = metric
+
+
+def forget(id: str) -> None:
+    """Take a metric from outside away again; nothing happens if there is none."""
+    if _outside.pop(id, None) is not None:
+        del _known[id]
 
 
 def metric(id: str) -> MetricInfo:

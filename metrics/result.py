@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vcebench.metrics.arrays import ArrayInput, Floats, NotComputableError, as_array, check_ndim
+from vcebench.metrics.arrays import ArrayInput, Floats, NotComputableError, as_numbers
 from vcebench.metrics.bootstrap import RESAMPLES, Interval, mean_interval
 from vcebench.metrics.populations import EMPTY_REASON, Population, populations
 from vcebench.metrics.registry import metric
@@ -107,8 +107,7 @@ def summarise(
     75.0
     """
     info = metric(id)
-    per_image: Floats = as_array(values).astype(np.float64)
-    check_ndim(per_image, "values", 1)
+    per_image = as_numbers(values, "values", 1)
     members = populations(flipped, correct)[info.population]
     if members.shape != per_image.shape:
         raise ValueError(f"{id}: {len(per_image)} values for {len(members)} images")

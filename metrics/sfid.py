@@ -15,6 +15,8 @@ from vcebench.metrics.arrays import (
     NotComputableError,
     as_array,
     as_booleans,
+    as_count,
+    check_ndim,
 )
 from vcebench.metrics.frechet import frechet_distance, gaussian, warn_if_few
 
@@ -28,10 +30,14 @@ def halves(image_ids: Sequence[str], halving: int, seed: int = 0) -> tuple[Integ
     stand. An odd number of images leaves one out.
 
     Raises:
-        ValueError: an id occurs twice.
+        ValueError: an id occurs twice or is no word, or a number is below 0.
     """
+    if isinstance(image_ids, str) or not all(isinstance(id, str) for id in image_ids):
+        raise ValueError("image ids must be a list of words")
     if len(set(image_ids)) != len(image_ids):
         raise ValueError("image ids must be unique")
+    as_count(halving, "halving", 0)
+    as_count(seed, "seed", 0)
     by_id = np.array(sorted(range(len(image_ids)), key=image_ids.__getitem__), dtype=np.int64)
     shuffled = by_id[np.random.default_rng((seed, halving)).permutation(len(by_id))]
     half = len(by_id) // 2
@@ -71,6 +77,10 @@ def split_fid(
     """
     x, x_cf = as_array(originals), as_array(counterfactuals)
     is_flipped = as_booleans(flipped, "flipped")
+    check_ndim(x, "features", 2)
+    check_ndim(x_cf, "features", 2)
+    as_count(halvings, "halvings")
+    as_count(seed, "seed", 0)
     if not len(image_ids) == len(x) == len(x_cf) == len(is_flipped):
         raise ValueError("ids, both feature arrays and flipped must have one row per image")
     pairs = [halves(image_ids, halving, seed) for halving in range(halvings)]

@@ -6,7 +6,14 @@ SimSiam features: Exploring Simple Siamese Representation Learning (Chen and He,
 
 import numpy as np
 
-from vcebench.metrics.arrays import ArrayInput, Floats, as_array, as_floats, check_same_shape
+from vcebench.metrics.arrays import (
+    ArrayInput,
+    Floats,
+    as_array,
+    as_floats,
+    check_ndim,
+    check_same_shape,
+)
 
 _CHUNK = 4096
 
@@ -27,6 +34,7 @@ def cosine(a: ArrayInput, b: ArrayInput) -> Floats:
     [0.0, -0.28]
     """
     first, second = as_array(a), as_array(b)
+    check_ndim(first, "features", 2)
     check_same_shape(first, second, "feature arrays")
     result = np.zeros(len(first))
     for start in range(0, len(first), _CHUNK):

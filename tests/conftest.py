@@ -18,7 +18,7 @@ from vcebench.data.base import Example, Truth
 from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.evaluating.evaluation import Evaluation
 from vcebench.evaluating.summary import save
-from vcebench.folders.images import Codec, dequantise, encode_masks
+from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
 from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -129,6 +129,8 @@ def _finished(run: dict[str, Any], index: int, example_id: str) -> Finished:
         files[f"masks/{example_id}.png"] = encode_masks(outer, inner) or b""
     else:
         outer = inner = torch.ones_like(inner)
+    if run["region"]:
+        files[f"regions/{example_id}.png"] = encode_region(outer)
     if traced:
         content = safetensors.torch.save(fake_trace(x, x_cf, outer, inner))
         files[f"trace/{example_id}.safetensors"] = content
@@ -204,12 +206,13 @@ def fixture_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunFo
         pictures: int = 24,
         evaluated: bool = True,
         note: str = "made-up figures: a fixture of the tests",
+        region: bool = False,
         **manifest: Any,
     ) -> RunFolder:
         path: Path = tmp_path_factory.mktemp("runs") / method
         names = [f"synthfaces-test-{k:05d}" for k in range(ids)] if isinstance(ids, int) else ids
         content = _manifest(method, max(1, len(names)), trace, seed) | manifest
-        run = {"method": method, "trace": trace, "pictures": pictures}
+        run = {"method": method, "trace": trace, "pictures": pictures, "region": region}
         with open_store(path, content) as store:
             store.commit([_finished(run, k, id) for k, id in enumerate(names)])
         folder = RunFolder(path)

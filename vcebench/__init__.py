@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from vcebench.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from vcebench.api import Explanations as Explanations
     from vcebench.api import explain as explain
     from vcebench.errors import UserError as UserError
     from vcebench.jobs.benchmark import Benchmark as Benchmark
+    from vcebench.showing.explanations import Explanations as Explanations
 
 _LAZY = {
     "explain": "vcebench.api",
-    "Explanations": "vcebench.api",
+    "Explanations": "vcebench.showing.explanations",
     "Benchmark": "vcebench.jobs.benchmark",
     "UserError": "vcebench.errors",
 }

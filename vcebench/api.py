@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
+from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
@@ -29,109 +26,12 @@ from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.probe import probe
+from vcebench.running.regions import given_region
 from vcebench.running.tries import Item
+from vcebench.settings.arguments import check_arguments
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 from vcebench.settings.parts import Meaning
-from vcebench.showing.grids import grid
-from vcebench.showing.pictures import png_bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Explanations:
-    """Counterfactuals of N images, each from its last try.
-
-    Attributes:
-        counterfactuals: uint8 with shape (N, 3, H, W).
-        flipped: bool (N,), the quantised counterfactual is classified as the target.
-        prediction, source, target: int64 (N,), class of the input, and between which classes.
-        target_probability_input, target_probability: float (N,), before and after.
-        lambda_class: float (N,), λ_c of the last try; NaN for methods without.
-        tries: int64 (N,), number of tries.
-        nfe, backward: int64 (N,), evaluations of the prior in all of them, and backward passes
-            through it.
-        finite: bool (N,); where it is False the method returned NaN or infinity, and the
-            counterfactual is grey there.
-        already_target: bool (N,); where it is True a class was asked for that the image is
-            predicted as: it is returned unchanged, has no tries, and `flipped` is False.
-        mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none, or no image
-            had a try.
-        images: uint8 (N, 3, H, W), what was explained.
-    """
-
-    counterfactuals: Tensor
-    flipped: Tensor
-    prediction: Tensor
-    source: Tensor
-    target: Tensor
-    target_probability_input: Tensor
-    target_probability: Tensor
-    lambda_class: Tensor
-    tries: Tensor
-    nfe: Tensor
-    backward: Tensor
-    finite: Tensor
-    already_target: Tensor
-    mask_z: Tensor | None
-    mask_x: Tensor | None
-
-    images: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.counterfactuals)
-
-    def __getitem__(self, index: int) -> Explained:
-        """One image: its facts by name, its pictures, and a picture of them in a notebook."""
-        found = {str(k): v for k, v in self.to_frame().iloc[index].to_dict().items()}
-        before = None if self.images is None else self.images[index]
-        return Explained(before, self.counterfactuals[index], found)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row an image with everything but pictures and masks."""
-        names = ["flipped", "prediction", "source", "target", "target_probability_input"]
-        names += ["target_probability", "lambda_class", "tries", "nfe", "finite"]
-        return pd.DataFrame({name: getattr(self, name).tolist() for name in names})
-
-    def show(self, count: int = 8) -> Image.Image:
-        """Input and counterfactual of the first images, as one picture."""
-        shown = range(min(count, len(self)))
-        columns: dict[str, list[Tensor | None]] = {}
-        if self.images is not None:
-            columns["input"] = [self.images[i] for i in shown]
-        columns["counterfactual"] = [self.counterfactuals[i] for i in shown]
-        return grid(columns, [_said(self[i].facts) for i in shown])
-
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self.show())
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """One image of `Explanations`.
-
-    Attributes:
-        image, counterfactual: uint8 with shape (3, H, W).
-        facts: source, target, flipped, probabilities and costs by name.
-    """
-
-    image: Tensor | None
-    counterfactual: Tensor
-    facts: dict[str, Any]
-
-    def show(self) -> Image.Image:
-        """Both images side by side, as one picture."""
-        columns = {"counterfactual": [self.counterfactual]}
-        if self.image is not None:
-            columns = {"input": [self.image], **columns}
-        return grid(columns, [_said(self.facts)])
-
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self.show())
-
-
-def _said(facts: Mapping[str, Any]) -> str:
-    verdict = "" if facts["flipped"] else ", not flipped"
-    before, after = facts["target_probability_input"], facts["target_probability"]
-    return f"{facts['source']} → {facts['target']}   {before:.2f} → {after:.2f}{verdict}"
+from vcebench.showing.explanations import Explanations
 
 
 def explain(
@@ -143,6 +43,8 @@ def explain(
     target: int | Sequence[int] | Tensor | None = None,
     perceptual: nn.Module | None = None,
     robust: nn.Module | None = None,
+    bridge: BridgePrior | tuple[nn.Module, Bridge] | None = None,
+    region: Tensor | str | None = None,
     lambda_class: Sequence[float] = LADDER,
     lambda_perceptual: float | None = None,
     lambda_l1: float = 0.05,
@@ -175,6 +77,11 @@ def explain(
         perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
             it say lambda_perceptual=0.
         robust: an adversarially trained classifier of the same classes, for methods that need one.
+        bridge: a `BridgePrior`, or a network called as network(z, level) with the `Bridge` it was
+            trained on, for methods that walk on one (RCSB).
+        region: where the images may change, bool with shape (N, 1, H, W), or "cells:20",
+            "pixels:10:saliency", "free-form:10-20", "all" (docs/regions.md); without it that is up
+            to the method. Outside of it a counterfactual is the image.
         lambda_class: λ_c, tried in turn until the prediction flips.
         lambda_perceptual, lambda_l1: λ_p (30 unless given) and λ_l.
         use_logits: guide with the logits, as released; else with log-probabilities.
@@ -194,22 +101,41 @@ def explain(
     Raises:
         UserError: (a ValueError) one line that says which argument to change, and how.
     """
-    levels = _levels(images, value_range)
-    _whole(batch_size=(batch_size, 1), threads=(threads, 1), seed=(seed, 0))
-    for name, value, known in (
-        ("precision", precision, get_args(Precision)),
-        ("outputs", outputs, (None, *get_args(Meaning))),
+    check_arguments(
+        method=method,
+        lambda_class=lambda_class,
+        lambda_perceptual=lambda_perceptual,
+        lambda_l1=lambda_l1,
+        use_logits=use_logits,
+        class_unit=class_unit,
+        perceptual_unit=perceptual_unit,
+        seed=seed,
+        batch_size=batch_size,
+        threads=threads,
+        precision=precision,
+        outputs=outputs,
+        ids=ids,
+        value_range=value_range,
+    )
+    for role, module in (
+        ("classifier", classifier),
+        ("perceptual", perceptual),
+        ("robust", robust),
     ):
-        if value not in known:
-            raise UserError(f"{name} is {value!r}; use {', '.join(map(repr, known))}")
+        if not isinstance(module, nn.Module) and (module is not None or role == "classifier"):
+            raise UserError(f"{role} is a {type(module).__name__}; give a torch.nn.Module")
+    levels = _levels(images, value_range)
     with user_errors():
         explainer = method_by_name(method, **settings)
+    finder, regions = given_region(method, region, levels)
     if perceptual is None and "perceptual" not in explainer.needs:
         lambda_perceptual = 0
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
     network = None if prior is None else _prior(prior)
+    direction = None if bridge is None else _bridge(bridge)
     given = {
         "prior": network,
+        "bridge": direction,
         "classifier": classifier,
         "perceptual network": perceptual,
         "robust classifier": robust,
@@ -223,7 +149,7 @@ def explain(
         targets = _targets(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
-            prior=network,
+            prior=direction if "bridge" in explainer.needs else network,
             perceptual=perceptual,
             robust=None if robust is None else _classifier(robust, levels, device, None),
             class_unit=class_unit,
@@ -241,13 +167,14 @@ def explain(
             batch_size=batch_size,
             device=device,
             keep_files=False,
+            region=finder,
         )
         probe(worker, list(levels[:batch_size]))
         engine = LocalEngine(worker, threads)
         try:
             rungs = explainer.rungs(guidance.lambda_class)
             finals: list[Final] = []
-            items = unsettled(_items(levels, ids, targets), worker, finals.append)
+            items = unsettled(_items(levels, ids, targets, regions), worker, finals.append)
             for batch in drive(Ladder(items, rungs, batch_size), engine):
                 finals += batch.finals
         finally:
@@ -288,18 +215,15 @@ def _levels(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
     return quantise(images).cpu()
 
 
-def _whole(**values: tuple[int | None, int]) -> None:
-    """Refuse what is no whole number, or below a bound: name=(value, bound)."""
-    for name, (value, bound) in values.items():
-        if value is not None and (type(value) is not int or value < bound):
-            raise UserError(f"{name} is {value!r}; use a whole number from {bound} on")
-
-
 def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
+    if isinstance(prior, BridgePrior):
+        raise UserError("the prior is a bridge; give it as bridge=…")
     if isinstance(prior, Prior):
         return prior
     if isinstance(prior, tuple):
-        network, schedule = prior
+        network, schedule = prior if len(prior) == 2 else (None, None)
+        if not isinstance(network, nn.Module) or not isinstance(schedule, Schedule):
+            raise UserError("the prior is a tuple of other things; give (network, schedule)")
     elif _is_diffusers(prior):
         network, schedule = prior, linear_schedule(1000, 200)
     else:
@@ -308,6 +232,17 @@ def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
             "vcebench.methods.linear_schedule(1000, 200)"
         )
     return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
+
+
+def _bridge(bridge: BridgePrior | tuple[nn.Module, Bridge]) -> BridgePrior:
+    if isinstance(bridge, tuple) and len(bridge) == 2 and isinstance(bridge[1], Bridge):
+        return BridgePrior(*bridge)
+    if not isinstance(bridge, BridgePrior):
+        raise UserError(
+            "the bridge has no schedule; give (network, vcebench.methods.Bridge(T)) with the T it "
+            "was trained on"
+        )
+    return bridge
 
 
 def _is_diffusers(network: nn.Module) -> bool:
@@ -355,10 +290,15 @@ def _targets(
     """One target class for each image, or None each."""
     if target is None:
         return [None] * len(images)
-    wanted = torch.as_tensor(target)
+    try:
+        wanted = torch.as_tensor(target)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"target is {target!r}; give class numbers, counted from 0") from None
     if wanted.ndim == 0:
         wanted = wanted.expand(len(images))
-    if wanted.is_floating_point() or wanted.shape != (len(images),):
+    if wanted.dtype in (torch.bool, torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise UserError(f"target is {wanted.dtype}; give class numbers, counted from 0")
+    if wanted.shape != (len(images),):
         raise UserError(
             f"target has shape {tuple(wanted.shape)}; give one class, or one for each of the "
             f"{len(images)} images"
@@ -372,13 +312,17 @@ def _targets(
 
 
 def _items(
-    images: Tensor, ids: Sequence[str] | None, targets: Sequence[int | None]
+    images: Tensor,
+    ids: Sequence[str] | None,
+    targets: Sequence[int | None],
+    regions: Sequence[Tensor | None],
 ) -> Iterator[Item]:
     names = [f"image-{i:05d}" for i in range(len(images))] if ids is None else list(ids)
     if len(names) != len(images) or len(set(names)) != len(names):
         raise UserError(f"give one id for each of the {len(images)} images, no two the same")
-    for index, (name, image, target) in enumerate(zip(names, images, targets, strict=True)):
-        yield Item(name, index, image, label=-1, target=target)
+    rows = zip(names, images, targets, regions, strict=True)
+    for index, (name, image, target, region) in enumerate(rows):
+        yield Item(name, index, image, label=-1, target=target, region=region)
 
 
 def _collect(finals: Sequence[Final]) -> Explanations:
@@ -408,5 +352,6 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
         images=torch.stack([final.attempt.item.image for final in finals]),
+        region=masks("region"),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )

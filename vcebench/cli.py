@@ -15,6 +15,7 @@ import typer
 
 from vcebench.commands import (
     baseline,
+    calibrate,
     check,
     claims,
     compare,
@@ -80,6 +81,7 @@ app.command()(leaderboard.pack)
 app.command()(data.train)
 app.command()(data.show)
 app.command()(check.check)
+app.command()(calibrate.calibrate)
 app.add_typer(weights.app, name="weights")
 app.command()(table.table)
 app.command()(sweep.sweep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -185,23 +186,52 @@ def given(prior: Prior | None) -> Prior:
     return prior
 
 
+_KINDS = {"int": numbers.Integral, "float": numbers.Real, "bool": bool, "str": str}
+_WANTED = {"bool": "true or false", "str": "a word"}
+
+
 def _check(field: dataclasses.Field[Any], value: Any) -> None:
-    """Refuse a setting outside its bounds, in one sentence."""
+    """Refuse a setting of another type or outside its bounds, in one sentence."""
     rules = field.metadata
-    if not rules or value is None or isinstance(value, (str, bool)):
+    if not rules:
         return
+    kind, optional = _kind(field)
+    if kind is None:  # a method from outside may have settings of its own kinds
+        kind = "float" if isinstance(value, float | int) and type(value) is not bool else None
+    if kind is None or (value is None and optional):
+        return
+    numeric = kind in ("int", "float")
+    fits = isinstance(value, _KINDS[kind]) and not (numeric and isinstance(value, bool))
+    if not fits or (numeric and not _within(rules, value)):
+        wanted = _WANTED.get(kind) or _wanted(rules)
+        raise MethodError(f"{field.name.replace('_', '-')} is {value!r}; use {wanted}")
+
+
+def _kind(field: dataclasses.Field[Any]) -> tuple[str | None, bool]:
+    """What a setting is, None if unknown; and whether it may be None."""
+    written = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    kind, _, other = (part.strip() for part in written.partition("|"))
+    return (kind if kind in _KINDS else None), other == "None"
+
+
+def _within(rules: Mapping[str, Any], value: float) -> bool:
     low, high = rules.get("low", -math.inf), rules.get("high", math.inf)
     above = rules.get("above", -math.inf)
-    wanted = "a finite number"
-    if "high" in rules:
-        wanted = f"a number in ({above:g}, {high:g}]" if "above" in rules else f"{low} … {high}"
-    elif "above" in rules:
-        wanted = f"a number above {above:g}"
-    elif "low" in rules:
-        wanted = f"a whole number from {low} on" if isinstance(low, int) else f"at least {low:g}"
+    if not math.isfinite(value) or not low <= value <= high or value <= above:
+        return False
+    return not rules.get("odd") or value % 2 == 1
+
+
+def _wanted(rules: Mapping[str, Any]) -> str:
+    """The numbers that a setting may have, in words."""
     if rules.get("odd"):
-        wanted = "an odd whole number"
-    whole = not isinstance(low, int) or float(value).is_integer()
-    fits = math.isfinite(value) and low <= value <= high and value > above and whole
-    if not fits or (rules.get("odd") and value % 2 != 1):
-        raise MethodError(f"{field.name.replace('_', '-')} is {value}; use {wanted}")
+        return "an odd whole number"
+    if "high" in rules:
+        above = f"a number in ({rules['above']:g}, {rules['high']:g}]" if "above" in rules else ""
+        return above or f"{rules['low']} … {rules['high']}"
+    if "above" in rules:
+        return f"a number above {rules['above']:g}"
+    low = rules.get("low")
+    if low is None:
+        return "a finite number"
+    return f"a whole number from {low} on" if isinstance(low, int) else f"at least {low:g}"

@@ -12,7 +12,9 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any, ClassVar
 
 import torch
@@ -99,6 +101,32 @@ def wrapped(function: Explainer, called: str) -> type[Outside]:
         raise MethodError(f"{called} does not take {SIGNATURE}: {error}") from error
     body = {"function": staticmethod(function), "called": called, "__module__": __name__}
     return dataclass(frozen=True)(type("Outside", (Outside,), body))
+
+
+def guarded(method: type[Method], called: str) -> type[Method]:
+    """The same class of methods, whose failures and results of another form are one sentence.
+
+    Args:
+        method: from outside the package.
+        called: how errors name it.
+    """
+    inner = method.explain
+
+    @wraps(inner)
+    def explain(self: Method, x: Tensor, target: Tensor, **given: Any) -> Explanation:
+        try:
+            found = inner(self, x, target, **given)
+        except (MethodError, CancelledError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # it is somebody's own code: anything can happen in it
+            raise MethodError(
+                f"{called} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
+        if not isinstance(found, Explanation):
+            raise MethodError(f"{called} returned a {type(found).__name__}; return an Explanation")
+        return replace(found, x_cf=_images(found.x_cf, x, called))
+
+    return type(method.__name__, (method,), {"explain": explain, "__module__": method.__module__})
 
 
 def _images(made: Any, x: Tensor, called: str) -> Tensor:

@@ -155,6 +155,167 @@ def test_without_a_classifier_the_programs_verdicts_stand(tmp_path, capsys):
     assert folder.manifest()["imported"]["files"] == 6
 
 
+def evaluated(folder: RunFolder, *options: str) -> tuple[dict[str, Any], list[str]]:
+    """Metrics by id, and the notes beside them."""
+    assert main(["evaluate", str(folder.path), *options]) == 0
+    document = json.loads((folder.path / "metrics.json").read_text())
+    return {record["id"]: record for record in document["metrics"]}, document["notes"]
+
+
+def test_without_a_classifier_everything_that_reads_runs_goes_on(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    one = imported(ace(tmp_path / "out"), runs / "one", "--dataset", "celeba", "--name", "mine")
+    two = imported(
+        tmp_path / "out", runs / "two", "--dataset", "celeba", "--part", "pre-explanation"
+    )
+    found, notes = evaluated(one)
+    assert (found["fr"]["value"], found["fr"]["n"]) == (pytest.approx(200 / 3), 3)
+    assert found["fr"]["backbone"] == "its program's own verdicts"
+    assert any("what the program said that made them" in note for note in notes)
+    assert found["l1"]["n"] == 2  # the flipped ones
+    assert "is missing: get" in found["cout"]["reason"]
+    assert found["nfe"]["reason"] == "not known"
+    evaluated(two)
+    capsys.readouterr()
+    assert main(["compare", str(one.path), str(two.path), "--format", "json"]) == 0
+    assert {line["metric"] for line in json.loads(capsys.readouterr().out)} == {
+        "fr",
+        "l1",
+        "l1_norm",
+        "l15_norm",
+        "l2_norm",
+    }
+    assert main(["table", "1", "--dataset", "celeba", "--runs", str(runs), "--format", "csv"]) == 0
+    assert "measured,celeba,smile,foreign:mine" in capsys.readouterr().out
+    assert main(["claims", "--runs", str(runs), "--dataset", "celeba"]) == 0
+    for command, output in (("report", "report"), ("leaderboard", "site")):
+        assert main([command, str(one.path), str(two.path), "-o", str(tmp_path / output)]) == 0
+    board = (tmp_path / "site/celeba-smile-val.html").read_text()
+    assert "its program's own verdicts" in board.replace("&#39;", "'")
+    body = board.partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = [row.partition("</tr>")[0] for row in body.split("<tr ")[1:]]
+    known = [row.partition('class="')[2].partition('"')[0] for row in rows]
+    assert known.count("imported") == 2
+    assert known.count("printed") > 5
+    # What a paper prints has no protocol, images or pictures of ours, and ranks among its like.
+    first = next(row for row in rows if row.startswith('class="printed"'))
+    assert "as printed" in first
+    assert "not said" in first
+    assert "<a href" not in first
+    ranked = [how for how, row in zip(known, rows, strict=True) if 'class="best"' in row]
+    assert "printed" in ranked
+
+
+def test_verdicts_that_nobody_has_leave_their_metrics_out_with_the_reason(tmp_path, capsys):
+    out = tmp_path / "out"
+    for kind, level in zip(_KINDS, (50, 60), strict=True):
+        (out / kind).mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(plain(level + number)).save(out / kind / f"{number}.png")
+    rows = [f"{_KINDS[0]}/{n}.png,{_KINDS[1]}/{n}.png,1,0,1" for n in range(3)]
+    (out / "pairs.csv").write_text(
+        "input,counterfactual,label,target,prediction\n" + "\n".join(rows)
+    )
+    folder = imported(out, tmp_path / "runs/mine", "--dataset", "celeba")
+    assert {row.flipped for row in folder.rows()} == {None}
+    found, _ = evaluated(folder)
+    for id in ("fr", "l1", "l2_norm"):
+        assert found[id]["value"] is None
+        assert "does not say of 3 of 3 images whether the target was reached" in found[id]["reason"]
+    assert main(["leaderboard", str(folder.path), "-o", str(tmp_path / "site")]) == 0
+    assert main(["report", str(folder.path), "-o", str(tmp_path / "report")]) == 0
+    assert "flip not known" in next((tmp_path / "report/images").glob("*.html")).read_text()
+
+
+OWN = """
+name = "plain"
+[data]
+folder = "."
+size = 8
+classes = ["dark", "bright"]
+"""
+
+
+def test_images_of_ones_own_need_neither_classifier_nor_prior(tmp_path, capsys):
+    (tmp_path / "own.toml").write_text(OWN)
+    write_tree(tmp_path / "out", "time", THREE)
+    own = ("--config", str(tmp_path / "own.toml"))
+    folder = imported(tmp_path / "out", tmp_path / "run", *own, "--name", "mine")
+    assert "has no [classifier], so the program's own verdicts stand" in capsys.readouterr().err
+    found, _ = evaluated(folder, *own)
+    assert found["fr"]["value"] == pytest.approx(200 / 3)
+    assert found["cout"]["reason"] == "the file of the task has no [classifier]"
+    assert found["oracle_fr"]["reason"] == "there is no oracle for a task of one's own"
+    assert main(["compare", str(folder.path), str(folder.path)]) == 0
+    for kind, level in (("dark", 9), ("bright", 200)):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(plain(level)).save(tmp_path / kind / "0.png")
+    command = ["run", *own, "--method", "pgd", "--output", str(tmp_path / "x")]
+    assert main(command) == USAGE
+    assert "has no [classifier], which is needed here; add it" in capsys.readouterr().err
+
+
+BRIGHTNESS = """
+import torch
+
+class Brightness(torch.nn.Module):
+    def forward(self, x):
+        return 20 * x.mean((1, 2, 3))
+"""
+
+
+def test_a_classifier_of_ones_own_judges_again(tmp_path, capsys):
+    (tmp_path / "bright.py").write_text(BRIGHTNESS)
+    section = '[classifier]\nfactory = "bright:Brightness"\n'
+    (tmp_path / "own.toml").write_text(OWN + section)
+    dark = [image(0, 1, 1, 0, 0), image(1, 1, 1, 0, 0)]
+    bright = [
+        Image8(**{**vars(one), "x": plain(200), "x_cf": plain(20 + 200 * k)})
+        for k, one in enumerate(dark)
+    ]
+    write_tree(tmp_path / "out", "time", bright)
+    own = ("--config", str(tmp_path / "own.toml"))
+    folder = imported(tmp_path / "out", tmp_path / "run", *own)
+    assert "1 of 2 verdicts (50.0 %) differ" in capsys.readouterr().err
+    assert [(row.flipped, row.flipped_foreign) for row in folder.rows()] == [
+        (True, True),
+        (False, True),
+    ]
+    found, notes = evaluated(folder, *own)
+    assert (found["fr"]["value"], found["cout"]["n"]) == (50, 2)
+    assert any("1 of 2 verdicts differ" in note for note in notes)
+    # The cells as the program filed them are a second evaluation, beside the run's own.
+    before = (folder.path / "metrics.json").read_bytes()
+    assert main(["evaluate", str(folder.path), *own, "--populations", "foreign"]) == 0
+    assert "judged by its-program" in capsys.readouterr().err
+    assert (folder.path / "metrics.json").read_bytes() == before
+    document = json.loads((folder.path / "judged/its-program/metrics.json").read_text())
+    filed = {record["id"]: record for record in document["metrics"]}
+    assert (filed["fr"]["value"], filed["fr"]["backbone"]) == (100, "its program's own verdicts")
+    assert (filed["l1"]["n"], found["l1"]["n"]) == (2, 1)
+
+
+def test_only_an_import_was_filed_by_another_program(own, capsys):
+    assert main(["evaluate", str(own.path), "--populations", "foreign"]) == USAGE
+    assert "is no import: no other program has filed its images" in capsys.readouterr().err
+
+
+def test_markup_in_a_foreign_folder_stays_text(tmp_path):
+    markup = "<img src=x onerror=alert(1)>"
+    write_tree(tmp_path / "out", "time", THREE, exp=markup)
+    base = tmp_path / "out/Results" / markup
+    (base / "summary.yaml").write_text(f"{{'n': 3, 'explanation': {{'cf': 0.1}}, x: '{markup}'}}")
+    (base / "CC/CCF/CF" / f"{markup}.png").write_bytes(b"x")
+    folder = imported(tmp_path / "out", tmp_path / "run", "--dataset", "celeba")
+    assert any(markup in name for name in folder.manifest()["skipped"])
+    evaluated(folder)
+    for command in ("report", "leaderboard"):
+        site = tmp_path / command
+        assert main([command, str(folder.path), "-o", str(site)]) == 0
+        for page in site.rglob("*.html"):
+            assert markup not in page.read_text()
+
+
 def test_maskdimes_rows_are_dimes_but_for_the_name(tmp_path):
     out = dime(tmp_path / "out")
     options = ("--dataset", "celeba", "--layout")

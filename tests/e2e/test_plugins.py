@@ -47,10 +47,23 @@ def test_a_callable_runs_continues_and_stands_in_the_table(tmp_path, capsys):
     plugins._LOADED.clear()
     assert main(["evaluate", str(folder.path), "--format", "json"]) == 0
     capsys.readouterr()
-    command = ["table", "1", "--dataset", "synthfaces", "--runs", str(runs), "--format", "csv"]
-    assert main(command) == 0
+    command = ["table", "1", "--dataset", "synthfaces", "--runs", str(runs)]
+    assert main([*command, "--format", "csv"]) == 0
     assert "measured,synthfaces,smile,mine,cout" in capsys.readouterr().out
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "| mine" in shown
+    assert "MaskDiME" in shown
     assert run(place, runs / "mine", *options) == 0
+    # In a leaderboard it stands beside a run of the package.
+    assert run("maskdime", runs / "ours", "--dataset", "synthfaces", "--tau", "2") == 0
+    given = [str(runs / "mine"), str(runs / "ours")]
+    assert main(["leaderboard", *given, "-o", str(tmp_path / "site")]) == 0
+    board = (tmp_path / "site/synthfaces-smile-test.html").read_text()
+    body = board.partition("<tbody>")[2]
+    assert ">mine</a>" in body
+    assert ">MaskDiME" in body
+    assert "plug-in explainer.py:descend" in body
 
 
 def test_a_method_of_the_loop_lives_outside_the_repository(tmp_path):

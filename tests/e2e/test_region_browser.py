@@ -1,7 +1,6 @@
 """The painting page in a real browser: paint, download, and explain with what was downloaded."""
 
 import io
-import time
 import zipfile
 
 import numpy as np
@@ -9,12 +8,16 @@ import pytest
 from PIL import Image
 
 from vcebench.cli import main
+from vcebench.data.registry import open_dataset
+from vcebench.folders.runfolder import RunFolder
 from vcebench.showing.painting.page import painting_page
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
+from selenium.common.exceptions import NoSuchElementException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 MARKUP = "<img src=x onerror=window.planted=1>"
@@ -31,9 +34,19 @@ class Page:
         size = {"width": 1280, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         driver.get(f"file://{folder}/region.html")
+        self.until(lambda: self.one("#list li"))  # the script is through
 
     def one(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def until(self, done):
+        """Wait for what the page does by and by; fails after a minute."""
+        wait = WebDriverWait(self.driver, 60, ignored_exceptions=[NoSuchElementException])
+        return wait.until(lambda _: done())
+
+    def says(self, words):
+        self.until(lambda: words in self.state())
+        return self.state()
 
     def click(self, selector):
         self.one(selector).click()
@@ -68,11 +81,9 @@ class Page:
     def download(self, selector, name):
         self.click(selector)
         path = self.downloads / name
-        for _ in range(100):
-            if path.exists():
-                return path
-            time.sleep(0.1)
-        raise AssertionError(f"{name} was not downloaded: {list(self.downloads.iterdir())}")
+        # A browser writes under another name, and renames what is whole.
+        self.until(path.exists)
+        return path
 
 
 def mask_of(source):
@@ -92,7 +103,7 @@ def page(browser, tmp_path):
 
 def test_a_stroke_is_painted_where_the_pointer_went(page):
     page.width(4).drag((6, 16), (26, 16))
-    assert page.state().startswith("one: 32 × 32 pixels, 9.")
+    assert page.says("32 pixels, 9.").startswith("one: 32 × 32 pixels, 9.")
     mask = mask_of(page.download("#save", "one.png"))
     assert mask.shape == (32, 32)
     assert set(np.unique(mask)) == {0, 255}
@@ -105,22 +116,18 @@ def test_a_stroke_is_painted_where_the_pointer_went(page):
 
 def test_eraser_undo_clear_and_invert(page):
     page.width(8).drag((16, 16))
-    painted = page.state()
-    page.click("#eraser").drag((16, 16))
-    assert "nothing yet" in page.state()
-    page.click("#undo")
-    assert page.state() == painted
-    page.click("#clear")
-    assert "nothing yet" in page.state()
+    painted = page.says("%")
+    page.click("#eraser").drag((16, 16)).says("nothing yet")
+    page.click("#undo").says(painted)
+    page.click("#clear").says("nothing yet")
     assert page.one("#save").get_attribute("disabled")
-    page.click("#invert")
-    assert "100.0 %" in page.state()
+    page.click("#invert").says("100.0 %")
     assert (mask_of(page.download("#save", "one.png")) == 255).all()
 
 
 def test_every_image_keeps_its_own_mask_and_all_come_in_one_archive(page):
     page.click("#invert").click("#list li:nth-child(2) button").width(10).drag((30, 20))
-    assert page.state().startswith("two: 60 × 40 pixels")
+    page.says("two: 60 × 40 pixels")
     with zipfile.ZipFile(page.download("#all", "masks.zip")) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["one.png", "two.png"]
@@ -129,14 +136,34 @@ def test_every_image_keeps_its_own_mask_and_all_come_in_one_archive(page):
     assert two.shape == (40, 60)
     assert 60 < (two > 0).sum() < 100
     assert two[20, 30] == 255
-    assert "2 of 2 images" in page.state()
+    page.says("2 of 2 images")
 
 
 def test_images_without_a_mask_are_left_out_aloud(page):
     page.click("#invert")
     with zipfile.ZipFile(page.download("#all", "masks.zip")) as archive:
         assert archive.namelist() == ["one.png"]
-    assert "1 of 2 images have a mask; the others were left out" in page.state()
+    page.says("1 of 2 images have a mask; the others were left out")
+
+
+def test_what_was_painted_is_what_may_change(browser, tmp_path):
+    """From an input of a run over the page to the region of the next one."""
+    example = open_dataset("digits", "3-8")[0]
+    source = tmp_path / "images" / f"{example.id}.png"
+    source.parent.mkdir()
+    Image.fromarray(example.image.permute(1, 2, 0).numpy()).save(source)
+    (tmp_path / "region.html").write_text(painting_page([source]))
+    page = Page(browser, tmp_path)
+    mask = mask_of(page.width(12).drag((12, 16), (20, 16)).download("#save", source.name))
+    run = ["run", "--method", "maskdime", "--dataset", "digits", "--limit", "1", "--set", "tau=2"]
+    run += ["--threads", "1", "--region", str(page.downloads), "--output", str(tmp_path / "run")]
+    assert main(run) == 0
+    folder = RunFolder(tmp_path / "run")
+    (row,) = folder.rows()
+    assert (folder.region(row).numpy() == (mask > 0)).all()
+    before, after = (folder.image(kind, row).numpy() for kind in ("inputs", "counterfactuals"))
+    assert (before[:, mask == 0] == after[:, mask == 0]).all()
+    assert (before != after).any()
 
 
 def test_names_are_text_and_nothing_is_loaded(browser, tmp_path):

@@ -12,6 +12,7 @@ from torchvision.models import get_model
 
 from vcebench.cli import main
 from vcebench.errors import UserError
+from vcebench.folders.runfolder import RunFolder
 from vcebench.models.own_classifier import load_classifier
 from vcebench.models.own_prior import load_prior
 from vcebench.settings.custom import read_custom
@@ -130,6 +131,43 @@ def test_from_images_to_metric_row(own, prior, capsys):
     assert code == 2
     assert "--config" in capsys.readouterr().err
     assert main(["evaluate", str(output), "--config", str(own / "mine.toml")]) == 0
+
+
+def test_a_bridge_of_ones_own_and_masks_beside_the_file(own, prior, capsys):
+    """Both in the file, the masks relative to it; a method on a bridge needs no prior."""
+    train = ["train", "bridge", "--data", own / "images", "--size", "32x40", "--width", "32"]
+    train += ["--steps", "2", "--batch-size", "2", "--output", own / "networks"]
+    assert main([str(word) for word in train]) == 0
+    path = written(own)
+    path.write_text(
+        path.read_text().partition("[prior]")[0]
+        + '[bridge]\ntrained = "networks/bridge.safetensors"\n[run]\nmethod = "rcsb-c"\nmoves = 3\n'
+        + 'batch_size = 2\nregion = "masks"\n'
+    )
+    (own / "masks").mkdir()
+    mask = np.zeros((32, 40), np.uint8)
+    mask[8:24, 10:30] = 1
+    for name in ("plum", "cherry"):
+        for file in (own / "images" / name).iterdir():
+            Image.fromarray(mask).save(own / "masks" / f"{name}_{file.name.replace(' ', '_')}.png")
+    code, output = run(own)
+    assert code == 0, capsys.readouterr().err
+    folder = RunFolder(output)
+    assert len(folder.rows()) == 6
+    for row in folder.rows():
+        assert (row.nfe, row.backward) == (3, 3)
+        assert torch.equal(folder.region(row), torch.from_numpy(mask > 0))
+    assert set(folder.manifest()["networks"]) >= {"classifier", "bridge"}
+    path.write_text(path.read_text().replace("rcsb-c", "maskdime").replace("moves = 3\n", ""))
+    assert run(own, "--output", own / "other", "--lambda-perceptual", "0")[0] == 2
+    assert "has no section [prior]" in capsys.readouterr().err
+
+
+def test_a_prior_is_no_bridge(own, prior, capsys):
+    text = written(own).read_text().replace("[prior]", "[bridge]").partition("[run]")[0]
+    (own / "mine.toml").write_text(text)
+    assert run(own, "--method", "rcsb-c")[0] == 2
+    assert "prior.safetensors is no bridge; make one with" in capsys.readouterr().err
 
 
 def test_bad_images_are_skipped_and_listed_in_the_manifest(own, prior, capsys):

@@ -31,6 +31,10 @@ PARAMETERS = {
     "celebahq-prior": 138_289_926,
     "bdd-prior": 92_130_438,
     "imagenet-prior": 552_814_086,
+    # Without the channels of the variance: three rows of 9 weights an input channel, and a bias.
+    "celeba-bridge": 105_198_598 - 3 * (9 * 128 + 1),
+    "celebahq-bridge-ema": 552_814_086 - 3 * (9 * 256 + 1),
+    "imagenet-bridge": 552_814_086 - 3 * (9 * 256 + 1),
 }
 
 

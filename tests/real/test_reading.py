@@ -1,12 +1,14 @@
 """Files are read without executing them, and refused by name where they do not fit."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from vcebench.weights import reading
 from vcebench.weights.cards import CARDS
 from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
@@ -68,6 +70,47 @@ def test_a_network_inside_of_an_attacker_is_taken_out(tmp_path, published_state)
     wrapped["module.attacker.model.fc.bias"] = torch.zeros(1000)
     path = written(tmp_path, {"epoch": 90, "model": wrapped})
     assert read_state(path, card).keys() == state.keys()
+
+
+def bridge_file(state, **more):
+    """A training state as I²SB's program writes it; averages have no names."""
+    net = {"noise_levels": torch.zeros(500)} | {f"diffusion_model.{k}": v for k, v in state.items()}
+    ones = [torch.ones(()).expand(v.shape) for v in state.values()]
+    average = {"decay": 0.99, "num_updates": 3, "shadow_params": ones}
+    return {"net": net, "ema": average, "optimizer": {}, "sched": None, **more}
+
+
+def small_state(id):
+    """One number for each tensor of a card, expanded: its shapes without its memory."""
+    return {k: torch.zeros(()).expand(s) for k, s in CARDS[id].shapes().items()}
+
+
+def test_a_bridge_is_read_raw_or_averaged_as_the_card_says(monkeypatch):
+    state = small_state("celeba-bridge")
+    content = bridge_file(state)
+    monkeypatch.setattr(reading, "load_file_safely", lambda path, numpy_pickle=False: content)
+    raw = read_state(Path("bridge.pt"), CARDS["celeba-bridge"])
+    averaged = read_state(Path("bridge.pt"), CARDS["celeba-bridge-ema"])
+    assert raw.keys() == averaged.keys() == state.keys()
+    assert {float(v.max()) for v in raw.values()} == {0.0}
+    assert {float(v.min()) for v in averaged.values()} == {1.0}
+    assert raw["out.2.weight"].shape == (3, 128, 3, 3)
+
+
+@pytest.mark.parametrize("lacking", ["no entry", "no list", "one tensor less", "other shapes"])
+def test_an_average_that_does_not_fit_is_never_taken_for_the_raw_network(monkeypatch, lacking):
+    state = small_state("celeba-bridge")
+    content = bridge_file(state)
+    values = content["ema"]["shadow_params"]
+    content["ema"] = {
+        "no entry": None,
+        "no list": {"shadow_params": state},
+        "one tensor less": {"shadow_params": values[1:]},
+        "other shapes": {"shadow_params": values[::-1]},
+    }[lacking]
+    monkeypatch.setattr(reading, "load_file_safely", lambda path, numpy_pickle=False: content)
+    with pytest.raises(NetworkFileError, match="import it as celeba-bridge, which is not averaged"):
+        read_state(Path("bridge.pt"), CARDS["celeba-bridge-ema"])
 
 
 def test_groups_become_the_first_part_of_the_key(tmp_path, published_state):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Form, Format
+from vcebench.commands.options import DataRoot, Form, Format, OwnConfig, counting
 from vcebench.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vcebench.jobs.checking import Finding
 
 
 def check(
@@ -18,51 +23,71 @@ def check(
     dataset: Annotated[
         str | None, typer.Option(help="id of a data set: `vcebench list datasets`")
     ] = None,
+    config: OwnConfig = None,
     data_root: DataRoot = None,
     weights: Annotated[
         Path | None, typer.Option(show_default="$VCEBENCH_WEIGHTS", help="weights folder")
     ] = None,
     thorough: Annotated[
-        bool, typer.Option(help="also read every network and compare checksums (minutes)")
+        bool,
+        typer.Option(help="read every network and compare checksums, or every image (minutes)"),
     ] = False,
     form: Format = Form.github,
 ) -> None:
-    """Tell in seconds what a run on a data set would lack, or what is damaged in a run folder.
+    """Tell in seconds what a run would lack, leave out and cost, or what a run folder has lost.
 
     With --dataset: images, lists, networks; exit code 0 if a run can start, 1 if not. Networks that
-    only metrics need are `optional`. With a run folder: every file that is missing, damaged or
-    another one than its row was stored with; exit code 1 if there is any. The run's own `vcebench
-    run` command makes such files again.
+    only metrics need are `optional`. With --config: the same of a task of your own, what is left
+    out, how your files and networks are read, and what a run would cost. With a run folder: every
+    file that is missing, damaged or another one than its row was stored with; exit code 1 if there
+    is any. The run's own `vcebench run` command makes such files again.
 
     Examples:
 
       vcebench check --dataset celeba --data-root /data
 
+      vcebench check --config mine.toml
+
       vcebench check runs/digits-3-8-maskdime-1f0e4f2a
     """
+    if sum(asked is not None for asked in (run, dataset, config)) != 1:
+        raise UserError("say one thing to look at: a run folder, --dataset ID, or --config FILE")
     if run is not None:
         _run(run, form)
         return
-    if dataset is None:
-        raise UserError("say what to look at: a run folder, or --dataset ID")
-    from dataclasses import asdict
-
     from vcebench.errors import user_errors
-    from vcebench.formats import Table
-    from vcebench.jobs.checking import check as look
-    from vcebench.weights.store import weights_root
 
     with user_errors():
-        findings = look(dataset, data_root, weights_root(weights), thorough)
+        if config is not None:
+            from vcebench.jobs.checkingown import check_own
+
+            with counting("image files") as progress:
+                findings = list(check_own(config, thorough, progress))
+            _print(findings, form, f"vcebench run --config {config}")
+            return
+        from vcebench.jobs.checking import check as look
+        from vcebench.weights.store import weights_root
+
+        findings = look(str(dataset), data_root, weights_root(weights), thorough)
+    _print(findings, form, f"vcebench run --method maskdime --dataset {dataset}")
+
+
+def _print(findings: Sequence[Finding], form: Form, command: str) -> None:
+    """All findings on stdout; the verdict on stderr and as the exit code."""
+    from dataclasses import asdict
+
+    from vcebench.formats import Table
+
     text = Table([asdict(finding) for finding in findings]).render(form.value)
     if form is Form.github:  # sentences do not fit into the cells of a table
         text = "\n".join(f"{found.state:9} {found.item}: {found.detail}" for found in findings)
     typer.echo(text)
-    lacking = [finding.item for finding in findings if finding.state in ("missing", "wrong")]
+    bad = ("missing", "wrong")
+    lacking = dict.fromkeys(finding.item for finding in findings if finding.state in bad)
     if lacking:
         typer.echo(f"not ready: {', '.join(lacking)}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"ready: vcebench run --method maskdime --dataset {dataset}", err=True)
+    typer.echo(f"ready: {command}", err=True)
 
 
 def _run(path: Path, form: Form) -> None:

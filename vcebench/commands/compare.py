@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Form, Format, OwnConfig, Threads, say
+from vcebench.commands.options import (
+    DataRoot,
+    Form,
+    Format,
+    OwnConfig,
+    Threads,
+    installed,
+    say,
+)
 
 
 def compare(
@@ -31,6 +39,7 @@ def compare(
     from vcebench.metrics.registry import METRICS
     from vcebench.settings.custom import read_custom
 
+    installed()
     custom = None if config is None else read_custom(config)[0]
     found = compare_runs(first, second, threads, custom, data_root)
     people = form in (Form.github, Form.latex)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vcebench.commands.options import DataRoot, say
+if TYPE_CHECKING:
+    from PIL import Image
+
+from vcebench.commands.options import DataRoot, OwnConfig, say
 
 _OWN = "A network of your own images"
 
@@ -15,18 +18,25 @@ _OWN = "A network of your own images"
 def train(
     dataset: Annotated[
         str,
-        typer.Argument(help="an embedded data set; or `prior` or `bridge`, for images of your own"),
+        typer.Argument(
+            help="an embedded data set; or `prior`, `bridge` or `robust`, for images of your own"
+        ),
     ],
     part: Annotated[
         list[str] | None, typer.Option(help="train only this part; can be repeated")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(show_default="checkpoints/DATASET", help="where to write")
+        Path | None,
+        typer.Option("--output", "-o", show_default="checkpoints/DATASET", help="where to write"),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads")] = None,
     restart: Annotated[bool, typer.Option(help="begin anew instead of continuing")] = False,
     images: Annotated[
         Path | None, typer.Option("--data", help="folder of your images", rich_help_panel=_OWN)
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="task of your own, in TOML; `robust` needs it", rich_help_panel=_OWN),
     ] = None,
     size: Annotated[
         str, typer.Option(metavar="N or HxW", help="size of the images", rich_help_panel=_OWN)
@@ -35,11 +45,31 @@ def train(
         int, typer.Option(help="channels of the first level", rich_help_panel=_OWN)
     ] = 64,
     steps: Annotated[
-        int, typer.Option(min=1, help="training steps", rich_help_panel=_OWN)
-    ] = 100_000,
+        int | None,
+        typer.Option(
+            min=1,
+            help="training steps",
+            show_default="100000; robust: 1500",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="images in a step", rich_help_panel=_OWN)
-    ] = 16,
+        int | None,
+        typer.Option(
+            min=1,
+            help="images in a step",
+            show_default="16; robust: 32",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            help="robust: radius of the L2 ball, for images on [0, 1]",
+            show_default="3 at 224 pixels a side",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option(help="leave out damaged images, and say so", rich_help_panel=_OWN)
     ] = False,
@@ -58,29 +88,62 @@ def train(
       vcebench train prior --data my-images --size 64
 
       vcebench train bridge --data my-images --size 64
+
+      vcebench train robust --config own.toml
     """
-    from vcebench.errors import UserError, user_errors
+    from vcebench.errors import user_errors
     from vcebench.training.registry import train as train_networks
 
-    if dataset in ("prior", "bridge"):
-        if images is None:
-            raise UserError(f"`train {dataset}` needs your images: --data FOLDER")
-        from vcebench.training.folder import OwnPlan, train_own
-
-        plan = OwnPlan(_sides(size), width, steps, batch_size, flip)
+    if dataset in ("prior", "bridge", "robust"):
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
+        given = {"steps": steps, "batch": batch_size, "epsilon": epsilon}
+        plan: dict[str, Any] = {k: v for k, v in given.items() if v is not None} | {"flip": flip}
+        if dataset != "robust":
+            plan |= {"size": _sides(size), "width": width}
+        place = output or Path("checkpoints/own")
         with user_errors():
-            output = output or Path("checkpoints/own")
-            path = train_own(dataset, images, output, plan, restart, skip_bad=skip_bad)
-        typer.echo(str(path))
+            typer.echo(str(_train_own(dataset, images, config, place, plan, restart, skip_bad)))
         return
     with user_errors():
         paths = train_networks(dataset, part, output, threads=threads, restart=restart)
     for path in paths:
         typer.echo(str(path))
+
+
+def _train_own(
+    role: str,
+    folder: Path | None,
+    config: Path | None,
+    output: Path,
+    plan: dict[str, Any],
+    restart: bool,
+    skip_bad: bool,
+) -> Path:
+    """Train a network of somebody's own images; returns its file."""
+    from vcebench.errors import UserError
+    from vcebench.settings.custom import read_custom
+    from vcebench.training.folder import OwnPlan, train_on, train_own
+    from vcebench.training.own_robust import RobustPlan, train_own_robust
+
+    if role != "robust" and "epsilon" in plan:
+        raise UserError(f"`train {role}` has no --epsilon; leave it away")
+    if folder is not None and config is not None:
+        raise UserError("--config says where the images are; leave --data away")
+    task = None if config is None else read_custom(config)[0]
+    if role == "robust":
+        if task is None:
+            raise UserError("`train robust` needs labels: --config FILE.toml, as of vcebench run")
+        return train_own_robust(task, output, RobustPlan(**plan), restart, skip_bad=skip_bad)
+    if task is not None:
+        images = task.open()
+        own = OwnPlan(**{**plan, "size": images.size})
+        return train_on(role, images, output, own, restart, skip_bad=skip_bad)
+    if folder is None:
+        raise UserError(f"`train {role}` needs your images: --data FOLDER, or --config FILE.toml")
+    return train_own(role, folder, output, OwnPlan(**plan), restart, skip_bad=skip_bad)
 
 
 def _sides(text: str) -> tuple[int, int]:
@@ -94,13 +157,15 @@ def _sides(text: str) -> tuple[int, int]:
 
 
 def show(
-    dataset: Annotated[str, typer.Argument(help="a data set")],
+    dataset: Annotated[str | None, typer.Argument(help="a data set")] = None,
+    config: OwnConfig = None,
     task: Annotated[str | None, typer.Option(help="which of its tasks")] = None,
     split: Annotated[
         str | None, typer.Option(show_default="the protocol's", help="part of the data set")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(show_default="DATASET.png", help="file to write")
+        Path | None,
+        typer.Option("--output", "-o", show_default="DATASET.png", help="file to write"),
     ] = None,
     prior: Annotated[
         bool, typer.Option("--prior", help="inputs, noised to τ and denoised by the prior")
@@ -111,7 +176,7 @@ def show(
     ] = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Draw a contact sheet of a data set, or of what its networks draw.
+    """Draw a contact sheet of a data set, or of your own images, or of what networks draw.
 
     Examples:
 
@@ -120,26 +185,47 @@ def show(
       vcebench show synthfaces --output faces.png
 
       vcebench show synthfaces --prior --output samples.png
+
+      vcebench show --config mine.toml --prior
     """
-    from vcebench.errors import user_errors
+    from vcebench.errors import UserError, user_errors
     from vcebench.folders.images import write_atomic
     from vcebench.folders.store import writing
     from vcebench.showing.pictures import png_bytes
     from vcebench.showing.sheets import sheet_of
 
+    if (dataset is None) == (config is None):
+        raise UserError("say what to show: a data set, or --config FILE.toml for your own")
     with user_errors():
-        if prior:
+        if config is not None:
+            picture = _own(config, prior)
+        elif prior:
             from vcebench.showing.samples import prior_sheet
 
-            picture = prior_sheet(dataset, split)
+            picture = prior_sheet(str(dataset), split)
         elif robust:
             from vcebench.showing.samples import robust_sheet
 
-            picture = robust_sheet(dataset, split)
+            picture = robust_sheet(str(dataset), split)
         else:
-            picture = sheet_of(dataset, task, split, data_root)
-    path = output or Path(f"{dataset}.png")
+            picture = sheet_of(str(dataset), task, split, data_root)
+    path = output or Path(f"{dataset or (config and config.stem)}.png")
     with writing(path):
         write_atomic(path, png_bytes(picture))
     say(f"{picture.width}x{picture.height} pixels")
     typer.echo(str(path))
+
+
+def _own(path: Path, prior: bool) -> Image.Image:
+    """Somebody's own images as a run reads them, or what their prior makes of some of them."""
+    from vcebench.settings.custom import read_custom
+    from vcebench.showing.samples import own_prior_sheet
+    from vcebench.showing.sheets import sheet_of_images
+
+    custom, table = read_custom(path)
+    images = custom.open()
+    for line in images.notes():
+        say(line)
+    if prior:
+        return own_prior_sheet(custom, images, table.get("tau"))
+    return sheet_of_images(images)

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Form, Format, Threads, counting, say
+from vcebench.commands.options import (
+    DataRoot,
+    Form,
+    Format,
+    Threads,
+    counting,
+    installed,
+    say,
+)
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")]
 
@@ -30,6 +38,8 @@ def leaderboard(
     from vcebench.folders.runfolder import RunFolder
     from vcebench.jobs.remaking import verdict_of
     from vcebench.showing.leaderboard.build import build_leaderboard
+
+    installed()
 
     def verdict(folder: RunFolder) -> str | None:
         found = verdict_of(folder)

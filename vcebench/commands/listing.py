@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vcebench.commands.options import Form, Format, say
+from vcebench.commands.options import Form, Format, installed, say
 from vcebench.formats import readable
 
 
@@ -44,16 +44,17 @@ def list_(
 def _methods() -> Iterable[dict[str, Any]]:
     from vcebench.errors import UserError
     from vcebench.methods.registry import METHODS
-    from vcebench.settings.plugins import find_method, offered
+    from vcebench.settings.foreigncode import METHODS_GROUP, offered
+    from vcebench.settings.plugins import find_method
 
     found = dict.fromkeys(METHODS, "vcebench")
-    for plugin in offered():
+    for plugin in offered(METHODS_GROUP):
         try:
             find_method(plugin.id)
         except UserError as error:  # a broken plug-in does not stop the others
             say(str(error))
         else:
-            found.setdefault(plugin.id, plugin.where)
+            found[plugin.id] = plugin.where
     for name, entry in METHODS.items():
         yield {
             "id": name,
@@ -68,7 +69,9 @@ def _methods() -> Iterable[dict[str, Any]]:
 
 def _datasets() -> Iterable[dict[str, Any]]:
     from vcebench.data.registry import DATASETS
+    from vcebench.settings.installed import where
 
+    installed()
     for name, entry in DATASETS.items():
         yield {
             "id": name,
@@ -78,12 +81,15 @@ def _datasets() -> Iterable[dict[str, Any]]:
             "splits": list(entry.splits),
             "embedded": entry.embedded,
             "reference": entry.reference,
+            "from": where(name),
         }
 
 
 def _metrics() -> Iterable[dict[str, Any]]:
     from vcebench.metrics.registry import METRICS
+    from vcebench.settings.installed import where
 
+    installed()
     for name, info in METRICS.items():
         yield {
             "id": name,
@@ -95,6 +101,7 @@ def _metrics() -> Iterable[dict[str, Any]]:
             "summary": info.summary,
             "reference": info.reference.paper,
             "definition": info.reference.equation,
+            "from": where(name),
         }
 
 

@@ -166,6 +166,14 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def installed() -> None:
+    """Make metrics and data sets of installed packages known; those that fail are named."""
+    from vcebench.settings.installed import load_installed
+
+    for complaint in load_installed():
+        say(complaint)
+
+
 def say(line: str) -> None:
     """A line for people, on stderr: stdout is for results."""
     typer.echo(line, err=True)

@@ -16,6 +16,7 @@ from vcebench.commands.options import (
     OwnConfig,
     Threads,
     counting,
+    installed,
     say,
 )
 
@@ -110,6 +111,7 @@ def import_(
     from vcebench.settings.custom import read_custom
     from vcebench.settings.request import resolve_device
 
+    installed()
     request = ImportRequest(
         path=folder,
         layout=layout.value,

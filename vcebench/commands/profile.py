@@ -10,14 +10,18 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Device, Form, Format, Threads, Tier, say
+from vcebench.commands.options import DataRoot, Device, Form, Format, OwnConfig, Threads, Tier, say
+from vcebench.errors import UserError
 
 
 def profile(
-    dataset: Annotated[str, typer.Option(help="id of a data set: `vcebench list datasets`")],
+    dataset: Annotated[
+        str | None, typer.Option(help="id of a data set: `vcebench list datasets`")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(show_default="all of Table 7", help="id of a method")
     ] = None,
+    config: OwnConfig = None,
     task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
     limit: Annotated[
         int | None,
@@ -27,7 +31,8 @@ def profile(
     tau: Annotated[int | None, typer.Option(min=1, help="τ, steps of the reverse loop")] = None,
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     output: Annotated[
-        Path | None, typer.Option(show_default="in --runs, as `vcebench run`", help="run folder")
+        Path | None,
+        typer.Option("--output", "-o", show_default="in --runs, as by run", help="run folder"),
     ] = None,
     device: Annotated[Device, typer.Option(help="where the networks run")] = Device.auto,
     precision: Annotated[Tier, typer.Option(help="as in `vcebench run`")] = Tier.exact,
@@ -49,19 +54,24 @@ def profile(
       vcebench profile --dataset synthfaces && vcebench table 7 --dataset synthfaces
 
       vcebench profile --dataset celeba --device cuda --precision fp16
+
+      vcebench profile --config mine.toml
     """
     from vcebench.formats import Table
     from vcebench.jobs.profile import CPU_IMAGES, profiled, table_profiles
-    from vcebench.settings.request import Request, resolve
+    from vcebench.settings.request import Request, resolve, with_custom
 
-    if method is None:
+    if dataset is None and config is None:
+        raise UserError("say what to profile: --dataset ID, or --config FILE.toml for your own")
+    if method is None and config is None:
+        assert dataset is not None
         found = table_profiles(
             dataset, limit, runs, _execute, threads, data_root, device.value, precision.value
         )
     else:
         request = Request(
-            method=method,
-            dataset=dataset,
+            method=method or "",
+            dataset=dataset or "",
             task=task,
             limit=limit or CPU_IMAGES,
             batch_size=batch_size,
@@ -70,9 +80,9 @@ def profile(
             precision=precision.value,
             data_root=data_root,
         )
-        config, images = resolve(request)
-        folder = output or runs / config.folder_name()
-        found = [profiled(config, images, folder, threads, data_root)]
+        complete, images = resolve(request if config is None else with_custom(request, config))
+        folder = output or runs / complete.folder_name()
+        found = [profiled(complete, images, folder, threads, data_root)]
         say(f"run folder: {folder}")
     for line in dict.fromkeys(f"peak MiB: {one.memory_of}" for one in found):
         say(line)

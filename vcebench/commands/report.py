@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import counting
+from vcebench.commands.options import (
+    counting,
+    installed,
+)
 
 
 def report(
@@ -30,6 +33,7 @@ def report(
     """
     from vcebench.showing.report.build import build_report
 
+    installed()
     with counting("images") as progress:
         page = build_report(runs, output, limit, progress)
     typer.echo(str(page))

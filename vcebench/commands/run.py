@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +27,7 @@ from vcebench.commands.options import (
     Workers,
     assignments,
     counting,
+    installed,
     launcher,
     numbers,
     say,
@@ -42,6 +45,13 @@ _LOSS = "Guidance"
 _RUN = "How it runs"
 
 Number = float | None
+
+
+class Cells(StrEnum):
+    """By whose verdicts images are counted."""
+
+    ours = "ours"
+    foreign = "foreign"
 
 
 def run(
@@ -65,7 +75,9 @@ def run(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"),
+        typer.Option(
+            "--output", "-o", show_default="runs/DATASET-TASK-METHOD-HASH", help="run folder"
+        ),
     ] = None,
     guidance_scale: Annotated[
         Number, typer.Option(help="s, factor of the guidance gradient", rich_help_panel=_METHOD)
@@ -192,8 +204,10 @@ def run(
     """
     from vcebench.jobs.session import run_seeds
     from vcebench.running.shards import parse_shard
-    from vcebench.settings.request import Request, resolve, with_custom
+    from vcebench.settings.installed import dataset_origin
+    from vcebench.settings.request import Request, resolve, uncalibrated, with_custom
 
+    installed()
     launch = launcher(engine, workers, address, threads)
     own = {"guidance_scale": guidance_scale, "top_k": top_k, "rho": rho, "tau": tau}
     loss = {"lambda_perceptual": lambda_perceptual, "lambda_l1": lambda_l1}
@@ -228,8 +242,11 @@ def run(
         complete, images = resolve(request)
     except UserError as error:
         raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
-    if complete.origin is not None and engine is not EngineName.local:
-        raise UserError("a method from outside runs in this process: leave --engine away")
+    elsewhere = complete.origin is not None or dataset_origin(complete.dataset) is not None
+    if elsewhere and engine is not EngineName.local:
+        raise UserError("what is from outside runs in this process: leave --engine away")
+    if config is not None and (line := uncalibrated(replace(request, method=complete.method))):
+        say(line.replace("FILE.toml", str(config)))
     if dry_run:
         _print_plan(complete, images, seeds, output, threads, form)
         return
@@ -257,6 +274,19 @@ def evaluate(
             help="let the classifier of another task, or of a file, judge: a second evaluation",
         ),
     ] = None,
+    populations: Annotated[
+        Cells | None,
+        typer.Option(
+            help="foreign: count images of an import as its program filed them, "
+            "a second evaluation; ours: by the classifier here"
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE", help="also one of your own: package.module:Name or ./file.py:Name"
+        ),
+    ] = None,
     data_root: DataRoot = None,
     drop: Annotated[
         bool,
@@ -282,12 +312,21 @@ def evaluate(
       vcebench evaluate RUN --limit 32 --format csv
     """
     from vcebench.evaluating.remembering import forget
+    from vcebench.evaluating.verdicts import FILED
     from vcebench.jobs.session import measure_again, run_folders
     from vcebench.settings.custom import read_custom
+    from vcebench.settings.installed import find_metric
     from vcebench.settings.request import resolve_device
 
     where = None if device is None else resolve_device(device.value)
     custom = None if config is None else read_custom(config)[0]
+    if populations is Cells.foreign:
+        if judge is not None:
+            raise UserError("--populations foreign and --judge are two evaluations: one at a time")
+        judge = FILED
+    installed()
+    for place in metric or []:
+        find_metric(place)
     if drop:
         for one in run_folders(folder):
             say(f"{one.path}: {forget(one)} blocks of earlier evaluations dropped")

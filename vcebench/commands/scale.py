@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Device, Form, Format, OwnConfig, Threads, say
+from vcebench.commands.options import (
+    DataRoot,
+    Device,
+    Form,
+    Format,
+    OwnConfig,
+    Threads,
+    installed,
+    say,
+)
 from vcebench.errors import UserError
 
 _CLUSTER = "What a job asks the cluster for"
@@ -53,6 +62,7 @@ def merge(
     from vcebench.settings.request import resolve_device
 
     where = None if device is None else resolve_device(device.value)
+    installed()
     custom = None if config is None else read_custom(config)[0]
     folder, remarks = join(shards, output)
     for line in remarks:

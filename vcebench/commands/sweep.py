@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,15 @@ from vcebench.errors import UserError
 
 
 def sweep(
-    table: Annotated[str, typer.Option(help="number of a table, or diversity")],
     dataset: Annotated[str, typer.Option(help="id of a data set")],
+    table: Annotated[str | None, typer.Option(help="number of a table, or diversity")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="the whole field: one method a family, an embedded set")
+    ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="stop after this time, such as 2h or 90m; the same command continues"),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="images a row; slow methods stop at 32")
     ] = None,
@@ -33,23 +41,41 @@ def sweep(
     Runs that exist are not made again, interrupted ones are continued. Every run has a process of
     its own. Slow methods stop at 32 images; the other rows are then also evaluated on those.
 
+    --all runs every family on the first 64 images of every task where truth is known best, and says
+    which method cannot run where, and why.
+
     Examples:
 
       vcebench sweep --table 4 --dataset synthfaces --dry-run
 
       vcebench sweep --table 4 --dataset synthfaces --limit 256 --export results/embedded
+
+      vcebench sweep --all --dataset synthfaces --budget 2h
     """
     from vcebench.formats import Table
-    from vcebench.jobs.plan import existing, plan
+    from vcebench.jobs.field import field_plan, seconds
+    from vcebench.jobs.plan import Planned, existing, plan
     from vcebench.jobs.sweep import Outcome, evaluate_first
     from vcebench.jobs.sweep import export as write
     from vcebench.jobs.sweep import sweep as make
     from vcebench.results.collection import TABLES
     from vcebench.results.measurements import stored_runs
 
-    if table not in TABLES:
-        raise UserError(f"unknown table {table!r}; use {', '.join(TABLES)}")
-    planned = plan(table, dataset, limit)
+    if everything == (table is not None):
+        raise UserError("say what to run: --table N, or --all")
+    planned: Sequence[Planned]
+    if table is None:
+        if export is not None or only_export:
+            raise UserError("--export writes the file of a table: say --table N")
+        field = field_plan(dataset, limit)
+        planned = field.planned
+        for (task, method), reason in field.left_out.items():
+            say(f"not on {task}: {method}: {reason}")
+    else:
+        if table not in TABLES:
+            raise UserError(f"unknown table {table!r}; use {', '.join(TABLES)}")
+        planned = plan(table, dataset, limit)
+    time = None if budget is None else seconds(budget)
     if dry_run or only_export:
         stored, remarks = stored_runs(runs)
         for line in remarks:
@@ -60,17 +86,20 @@ def sweep(
             for wanted, run in states
         ]
     else:
-        outcomes = make(planned, runs, threads, say, data_root=data_root)
-    if not dry_run:
+        outcomes = make(planned, runs, threads, say, data_root=data_root, budget=time)
+    if table is not None and not dry_run:
         for path in evaluate_first(stored_runs(runs)[0], planned, threads, data_root):
             say(f"evaluated on fewer images: {path}")
-    if export is not None and not dry_run:
+    if export is not None and table is not None and not dry_run:
         say(f"written: {write(table, dataset, runs, export)}")
     rows = [
         {"state": one.state, "command": one.planned.command, "run folder": one.path}
         for one in outcomes
     ]
     typer.echo(Table(rows).render(form.value))
+    left = sum(one.state == "left" for one in outcomes)
+    if left:
+        say(f"the budget of {budget} is used: {left} runs are left; the same command continues")
     failed = [one for one in outcomes if one.state == "failed"]
     if failed:
         raise UserError(f"{len(failed)} of {len(outcomes)} runs failed; their messages are above")

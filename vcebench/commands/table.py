@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import say
+from vcebench.commands.options import (
+    installed,
+    say,
+)
 
 
 class TableForm(StrEnum):
@@ -84,6 +87,7 @@ def _figures(
     from vcebench.results.tables.layouts import layout, on_dataset
     from vcebench.results.tables.render import WITH_NOTES, render
 
+    installed()
     original = layout(number, source.value)
     shown = on_dataset(original, dataset, tasks_of(dataset)) if dataset else original
     names = list(dict.fromkeys(group.dataset for group in shown.groups if group.dataset))

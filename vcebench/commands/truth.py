@@ -75,7 +75,7 @@ def truth(
         for path in write_pictures(dataset, stored_runs(runs)[0], rows, pictures, limit):
             say(f"written: {path}")
     shape = check_format(form.value)
-    shown = [*rows, *study.from_outside(dataset, stored_runs(runs)[0])]
+    shown = [*rows, *study.beside(dataset, stored_runs(runs)[0])]
     if shape in ("csv", "json"):
         typer.echo(Table([vars(row) for row in shown], COLUMNS).render(shape))
     else:

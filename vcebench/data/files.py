@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from vcebench.data.kinds import formats
@@ -28,6 +28,13 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "nearest": Image.Resampling.NEAREST,
 }
+
+_LYING = range(5, 9)
+"""EXIF orientations of which width and height are exchanged."""
+
+
+_JPEG_END, _TAIL = b"\xff\xd9", 4096
+"""Mark at the end of a JPEG file, and where to look for it: cameras write a little behind it."""
 
 
 class BadImageError(UserError):
@@ -116,11 +123,43 @@ def read_picture(
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) from the header of an image file; raises BadImageError."""
+def check_picture(path: Path, geometry: Geometry) -> None:
+    """Refuse an image file that `read_picture` would refuse, mostly without decoding it.
+
+    PNG files carry checksums and JPEG files a mark at their end; whatever has neither, or not as it
+    should be, is decoded.
+
+    Raises BadImageError.
+    """
+    if not _is_whole(path):
+        read_picture(path, geometry, upright=True)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is without doubt a complete picture of 8 or 16 bits."""
     try:
         with Image.open(path, formats=formats()) as picture:
-            return picture.size
+            if picture.format == "PNG":
+                picture.verify()
+                return True
+            if picture.format == "JPEG":
+                with open(path, "rb") as file:
+                    file.seek(max(0, path.stat().st_size - _TAIL))
+                    return _JPEG_END in file.read()
+    except Exception:  # decoding it says what is wrong
+        return False
+    return False
+
+
+def picture_size(path: Path, upright: bool = False) -> tuple[int, int]:
+    """(width, height) from the header of an image file; raises BadImageError.
+
+    upright: as the image is once it was turned as its EXIF entry says.
+    """
+    try:
+        with Image.open(path, formats=formats()) as picture:
+            lying = upright and picture.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+            return picture.size[::-1] if lying else picture.size
     except Exception as error:  # as above
         raise BadImageError(f"{path} is missing or no image") from error
 

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-LONGEST = 230
+LONGEST = 200
 """Characters of an id; stored files have up to 17 more, a file name may have 255 bytes."""
 
-_SHOWN = 200
+_SHOWN = 180
 
 
 def safe_name(path: str) -> str:

@@ -34,7 +34,7 @@ _UNREAD = frozenset(
 
 _SIGNATURES = (
     *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
-    b"\0\0\0\x0cjP  \r\n\x87\n",
+    *(b"\0\0\0\x0cjP  \r\n\x87\n", b"8BPS", b"DDS ", b"qoif"),
 )
 _BRANDS = (b"WEBP", b"ftypavif", b"ftypheic", b"ftypmif1")
 
@@ -144,4 +144,6 @@ def _looks_like_image(path: str) -> bool:
             head = file.read(16)
     except OSError:
         return False
+    if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":  # reserved in every BMP
+        return True
     return head.startswith(_SIGNATURES) or any(brand in head for brand in _BRANDS)

@@ -15,19 +15,19 @@ from PIL import Image
 from torch import Tensor
 
 from vcebench.data.base import ImageSet
-from vcebench.data.files import inside, picture_size
+from vcebench.data.files import BadImageError, inside, picture_size
 from vcebench.data.listed import ListedSet
 from vcebench.errors import UserError
 
 
 @dataclass(frozen=True)
 class MaskFolder:
-    """A folder of ID.png; pixels above 0 may change.
+    """A folder of ID.png; pixels of which a channel is above 0 may change, unless transparent.
 
     For images in files, NAME.png does as well, NAME being that of the image's file without ending,
-    as long as no other image is called so. A mask has the size of the image's own file, and is then
-    cropped or resized as the image is, but to the nearest pixel; or it has the size of the image as
-    networks see it.
+    as long as no other image is called so. A mask has the size of the image's own file (upright, if
+    its EXIF entry turns it), and is then cropped or resized as the image is, but to the nearest
+    pixel; or it has the size of the image as networks see it.
     """
 
     path: Path
@@ -60,26 +60,43 @@ class MaskFolder:
         if name is None:
             raise UserError(f"{self.path} has no mask {image_id}.png; paint one, or explain fewer")
         path = self._inside(self.files[name])
+        sizes = _sizes(images, index)
         try:
             with Image.open(path, formats=("PNG",)) as picture:
-                mask = picture.convert("L")
+                size = picture.size  # told by the header; a mask of another one is not decoded
+                mask = _marked(picture) if size in sizes else None
         except Exception as error:  # decoders raise almost anything on a damaged file
             raise UserError(f"{path} cannot be read as PNG; save the mask again") from error
-        mask = _fitted(mask, images, index, path)
+        if mask is None:
+            wanted = " or ".join(f"{width}x{height}" for width, height in sizes)
+            raise UserError(f"{path} has {size[0]}x{size[1]} pixels; its image has {wanted}")
+        if isinstance(images, ListedSet) and size != images.size[::-1]:
+            mask = replace(images.geometry, resample="nearest").apply(mask)
         pixels = torch.from_numpy(np.array(mask) > 0)[None]
         if not bool(pixels.any()):
             raise UserError(f"{path} marks no pixel that may change; paint something above 0")
         return pixels
 
-    def check(self, images: ImageSet, indices: Iterable[int]) -> tuple[str, ...]:
+    def check(
+        self, images: ImageSet, indices: Iterable[int], skip_bad: bool = False
+    ) -> tuple[str, ...]:
         """Read the masks of these images once; returns names of masks of no image among them.
+
+        Args:
+            skip_bad: images that cannot be read are left out of a run, and need no mask.
 
         Raises UserError; see `mask`.
         """
-        ids = {index: images[index].id for index in indices}
-        for index, image_id in ids.items():
+        used = set()
+        for index in indices:
+            try:
+                image_id = images[index].id
+            except BadImageError:
+                if not skip_bad:
+                    raise
+                continue
             self.mask(images, index, image_id)
-        used = {self._name(images, index, image_id) for index, image_id in ids.items()}
+            used.add(self._name(images, index, image_id))
         return tuple(name for name in self.files if name not in used)
 
     def _name(self, images: ImageSet, index: int, image_id: str) -> str | None:
@@ -103,15 +120,21 @@ class MaskFolder:
         return inside(self.path, path.name)
 
 
-def _fitted(mask: Image.Image, images: ImageSet, index: int, path: Path) -> Image.Image:
-    """The mask at the size of the images; raises UserError if it has neither of the two sizes."""
+def _sizes(images: ImageSet, index: int) -> list[tuple[int, int]]:
+    """(width, height) that the mask of an image may have."""
     height, width = images.size
-    if mask.size == (width, height):
-        return mask
-    wanted = f"{width}x{height}"
-    if isinstance(images, ListedSet):
-        native = picture_size(images.path(index))
-        if mask.size in (native, native[::-1] if images.upright else native):
-            return replace(images.geometry, resample="nearest").apply(mask)
-        wanted = f"{native[0]}x{native[1]} or {wanted}"
-    raise UserError(f"{path} has {mask.width}x{mask.height} pixels; its image has {wanted}")
+    seen = [(width, height)]
+    if not isinstance(images, ListedSet):
+        return seen
+    native = picture_size(images.path(index), images.upright)
+    return seen if native in seen else [native, *seen]
+
+
+def _marked(picture: Image.Image) -> Image.Image:
+    """White where any channel of an opaque pixel is above 0, else black; of mode L."""
+    deep = picture.mode in ("I", "I;16", "I;16B", "F")  # would be cut to 8 bits
+    colours = np.atleast_3d(np.asarray(picture if deep else picture.convert("RGBA")))
+    marked = colours[..., :3].max(axis=2) > 0
+    if not deep:
+        marked &= colours[..., 3] > 0
+    return Image.fromarray(marked.astype(np.uint8) * 255)

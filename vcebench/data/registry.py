@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from vcebench.data.base import ImageSet, Task
 
@@ -25,7 +26,9 @@ class UnknownNameError(ValueError):
 class DatasetEntry:
     """What is known of a data set before it is opened.
 
-    target: "module:Class", called as Class(task, split, root).
+    target: called as target(task, split, root); "module:Class" where it shall be imported late.
+    networks: of a data set from outside, called as networks(task); it returns a
+        `vcebench.models.bundle.Bundle`.
     embedded: the set and all its networks ship with the package.
     default_split: the split of the protocol.
     images: number of images of that split in the protocol, all tasks together.
@@ -34,7 +37,7 @@ class DatasetEntry:
     name: str
     summary: str
     reference: str
-    target: str
+    target: str | Callable[[Task, str, Path | None], ImageSet]
     tasks: tuple[Task, ...]
     default_task: str
     size: tuple[int, int]
@@ -42,6 +45,7 @@ class DatasetEntry:
     embedded: bool = True
     default_split: str = "test"
     images: int | None = None
+    networks: Callable[[Task], Any] | None = None
 
     def task(self, name: str | None = None) -> Task:
         """The task of that name, the default one if none is given."""
@@ -197,6 +201,18 @@ DATASETS: dict[str, DatasetEntry] = {
 }
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,39}")
+
+
+def register_dataset(entry: DatasetEntry) -> None:
+    """Make a data set from outside known to this process; raises ValueError if it does not fit."""
+    if not _NAME.fullmatch(entry.name):
+        raise ValueError(f"{entry.name!r} is no name of a data set; use letters and digits")
+    entry.task()
+    entry.check_split(entry.default_split)
+    DATASETS[entry.name] = entry
+
+
 def dataset_entry(name: str) -> DatasetEntry:
     """The entry of a data set; raises `UnknownNameError` with the nearest names."""
     if name not in DATASETS:
@@ -216,8 +232,10 @@ def open_dataset(
     entry = dataset_entry(name)
     chosen = entry.task(task)
     split = entry.check_split(split or entry.default_split)
-    module, _, symbol = entry.target.partition(":")
-    build = cast(
-        Callable[[Task, str, Path | None], ImageSet], getattr(import_module(module), symbol)
-    )
+    build = entry.target
+    if isinstance(build, str):
+        module, _, symbol = build.partition(":")
+        build = cast(
+            Callable[[Task, str, Path | None], ImageSet], getattr(import_module(module), symbol)
+        )
     return build(chosen, split, root)

@@ -74,7 +74,7 @@ def _lines(path: Path) -> list[str]:
 def _header(path: Path, lines: list[str]) -> tuple[int, list[str], str]:
     """Number of lines up to the first row, names of the columns, and what stands between them."""
     for number, line in enumerate(lines, start=1):
-        if not line.strip() or re.fullmatch(r"sep=.", line.strip(), re.IGNORECASE):
+        if not line.strip() or re.fullmatch(r"\s*sep=.\s*", line, re.IGNORECASE):
             continue
         best: list[str] = []
         for delimiter in _DELIMITERS:

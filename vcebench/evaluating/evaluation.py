@@ -17,6 +17,7 @@ from vcebench.errors import UserError
 from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
 from vcebench.evaluating.foreign import remarks
+from vcebench.evaluating.verdicts import FILED, as_filed, verdicts
 from vcebench.folders.rows import NOT_KNOWN, Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import scratch_folder
@@ -88,7 +89,8 @@ def evaluate(
         threads: chunks at a time on a CPU.
         progress: called with the images looked at and all images.
         data_root: folder of a data set that does not ship with the package, for training labels.
-        judge: name of the bundle's classifier, if it is another one than the run explains.
+        judge: name of the bundle's classifier, if it is another one than the run explains; `FILED`
+            if images count as the program that made them filed them.
 
     Raises:
         UserError: nothing is stored, or a stored image cannot be read or judged.
@@ -116,12 +118,13 @@ def evaluate(
                 threads,
                 planted,
                 progress,
-                remember=judge is None,
+                remember=judge in (None, FILED),
             )
-            context = Context(folder.config(), finite, found, bundle, data_root, planted)
+            said = as_filed(finite) if judge == FILED else verdicts(finite, found.values)
+            context = Context(folder.config(), finite, found, bundle, said, data_root, planted)
             values = _measure(context)
         notes += _verdicts(context, judge)
-        notes += remarks(manifest, finite, context.flipped)
+        notes += remarks(manifest, finite, context.verdicts)
         notes += context.notes
         per_image = context.columns
     if any(row.files_sha256 is None for row in rows):
@@ -168,7 +171,7 @@ def _verdicts(context: Context, judge: str | None) -> list[str]:
     """A line if images are judged otherwise than when they were made."""
     made = [row.flipped for row in context.rows]
     changed = sum(b is not None and a != b for a, b in zip(context.flipped, made, strict=True))
-    if not changed:
+    if not changed or (judge is None and context.verdicts.by is not None):
         return []
     if judge is not None:
         who = f"{judge} judges {changed} of {len(made)} images otherwise than the classifier"
@@ -234,7 +237,7 @@ def _wrong_order(rows: Sequence[Row]) -> list[str]:
 
     Then labels and outputs are most likely counted in another order.
     """
-    labelled = [row for row in rows if row.label >= 0]
+    labelled = [row for row in rows if row.label >= 0 and row.prediction is not None]
     classes = len({row.label for row in labelled} | {row.prediction for row in labelled})
     agreed = sum(bool(row.correct) for row in labelled)
     if len(labelled) < _ENOUGH or agreed * classes * 2 >= len(labelled):

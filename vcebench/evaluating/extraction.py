@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,12 @@ class Extracted:
         values: name → (n,) array.
         pairs: role → (features of the originals, of the counterfactuals), each (n, d) float32,
             memory-mapped.
+        failures: id of a metric from outside that failed → why.
     """
 
     values: dict[str, Array] = field(default_factory=dict)
     pairs: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def extract(
     collector = _Collector(len(rows), scratch)
     cue = None if planted is None else planted.cue
     memory = Memory(folder, bundle, device, cue) if remember else None
+    failures: dict[str, str] = {}
 
     def read(start: int) -> _Read:
         chunk = rows[start : start + CHUNK]
@@ -105,7 +108,8 @@ def extract(
             return got.start, got.found
         with pairs.fitting(folder, got.pair):
             found = pairs.networks(folder, got.pair, bundle) | got.found
-        if memory is not None:
+        found |= pairs.from_outside(got.pair, bundle, failures)
+        if memory is not None and not failures:
             memory.keep(got.pair.rows, found)
         return got.start, found
 
@@ -122,7 +126,7 @@ def extract(
     finally:
         torch.set_num_threads(before)
         give_back_memory()
-    return collector.result()
+    return replace(collector.result(), failures=failures)
 
 
 def _in_threads(work: Callable[[int], Found], starts: Sequence[int], slots: int) -> Iterator[Found]:

@@ -14,10 +14,10 @@ from vcebench.data.base import HasAttributes, HasCue
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, one_line
 from vcebench.evaluating.extraction import Extracted
+from vcebench.evaluating.verdicts import Verdicts
 from vcebench.folders.rows import Row
 from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
-from vcebench.metrics.populations import populations
-from vcebench.metrics.registry import METRICS
+from vcebench.metrics.registry import METRICS, OUTSIDE
 from vcebench.metrics.result import MetricValue, measure, missing, summarise
 from vcebench.metrics.sfid import split_fid
 from vcebench.models.bundle import Bundle
@@ -33,6 +33,7 @@ class Context:
     rows: list[Row]
     found: Extracted
     bundle: Bundle
+    verdicts: Verdicts
     data_root: Path | None = None
     planted: HasCue | None = None
     notes: list[str] = field(default_factory=list)
@@ -40,14 +41,8 @@ class Context:
 
     @property
     def flipped(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether the classifier of the bundle sees the target."""
-        flipped: npt.NDArray[np.bool_] = self.found.values["margin"] > 0
-        return flipped
-
-    @property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether it classified the input correctly."""
-        return self.found.values["correct"]
+        """(n,) whether the target is seen in the counterfactual."""
+        return self.verdicts.flipped
 
     def per_image(self, id: str, values: Any, role: str | None = None) -> MetricValue:
         """Mean over the metric's population; the single values are kept."""
@@ -55,20 +50,25 @@ class Context:
         scaled = np.asarray(values, dtype=np.float64) * METRICS[id].scale
         pairs = zip(self.rows, scaled.tolist(), strict=True)
         self.columns[id] = {row.id: v for row, v in pairs if not np.isnan(v)}
-        return summarise(id, values, self.flipped, self.correct, backbone=name)
+        if lacking := self.verdicts.lacking(METRICS[id].population):
+            return missing(id, lacking, backbone=name)
+        return summarise(id, values, self.flipped, self.verdicts.correct, backbone=name)
 
     def absent(self, role: str, otherwise: str) -> str:
         """Why a role's network is not there."""
         return self.bundle.missing.get(role, otherwise)
 
     def backbone(self, role: str | None) -> str | None:
-        """Readable name of the network in a role."""
+        """Readable name of the network in a role, or of what stands in its place."""
+        if role == "classifier" and self.verdicts.by is not None:
+            return self.verdicts.by
         return None if role is None else self.bundle.backbones.get(role, role)
 
 
 def _flips(c: Context) -> dict[str, MetricValue]:
+    unsure = c.verdicts.lacking("flipped")
     values = {
-        "fr": c.per_image("fr", c.flipped, "classifier"),
+        "fr": missing("fr", unsure) if unsure else c.per_image("fr", c.flipped, "classifier"),
         "oracle_fr": missing("oracle_fr", c.absent("oracle", "there is no oracle")),
         "fr_top1": missing("fr_top1", "only for class pairs"),
     }
@@ -80,7 +80,9 @@ def _flips(c: Context) -> dict[str, MetricValue]:
 
 
 def _simple(c: Context) -> dict[str, MetricValue]:
-    values = {"cout": c.per_image("cout", c.found.values["cout"], "classifier")}
+    values = {"cout": missing("cout", c.absent("classifier", "there is no classifier"))}
+    if "cout" in c.found.values:
+        values["cout"] = c.per_image("cout", c.found.values["cout"], "classifier")
     # Embedded sets have one network for set distances and S3, real ones have SimSiam.
     own = c.bundle.semantic is not None or "semantic" in c.bundle.missing
     role = "semantic" if own else "representation"
@@ -97,14 +99,15 @@ def _sets(c: Context) -> dict[str, MetricValue]:
     if "representation" not in c.found.pairs:
         reason = c.absent("representation", "there is no representation network")
         return {id: missing(id, reason) for id in ("fid", "kid", "sfid")}
+    if lacking := c.verdicts.lacking("flipped"):
+        return {id: missing(id, lacking) for id in ("fid", "kid", "sfid")}
     x, x_cf = c.found.pairs["representation"]
-    members = populations(c.flipped, c.correct)["flipped"]
-    chosen = np.flatnonzero(members)
+    chosen = np.flatnonzero(c.flipped)
     ids = [row.id for row in c.rows]
     compute: dict[str, Callable[[], Any]] = {
         "fid": lambda: frechet.fid(x, x_cf, chosen),
         "kid": lambda: kid.block_values(x, x_cf, chosen),
-        "sfid": lambda: split_fid(ids, x, x_cf, members),
+        "sfid": lambda: split_fid(ids, x, x_cf, c.flipped),
     }
     c.notes += [note for note in [kid.estimated(len(ids))] if note]
     name = c.backbone("representation")
@@ -140,6 +143,8 @@ def _attributes(c: Context) -> dict[str, MetricValue]:
     attribute = training.task.attribute
     if attribute is not None and attribute not in names:
         return {"mnac": mnac, "cd": missing("cd", f"{attribute} is not among the attributes")}
+    if lacking := c.verdicts.lacking("flipped"):
+        return {"mnac": mnac, "cd": missing("cd", lacking)}
     query = names.index(attribute) if attribute else -1
     truth = attributes.label_correlation(
         training.attributes(range(len(training))).astype(np.int64), query
@@ -209,6 +214,16 @@ def _cues(c: Context) -> dict[str, MetricValue]:
     }
 
 
+def _outside(c: Context) -> dict[str, MetricValue]:
+    """Metrics of plug-ins."""
+    return {
+        id: c.per_image(id, c.found.values[id])
+        if id in c.found.values
+        else missing(id, c.found.failures.get(id, "was not computed"))
+        for id in OUTSIDE
+    }
+
+
 FAMILIES: tuple[Callable[[Context], dict[str, MetricValue]], ...] = (
     _flips,
     _simple,
@@ -218,5 +233,6 @@ FAMILIES: tuple[Callable[[Context], dict[str, MetricValue]], ...] = (
     _truth,
     _regions,
     _cues,
+    _outside,
 )
 """Each gives its metrics, missing ones with their reason."""

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from vcebench.evaluating.verdicts import FOREIGN, Verdicts
 from vcebench.folders.rows import Row
 
 _JPEG = (".jpg", ".jpeg")
 
 
-def remarks(
-    manifest: Mapping[str, Any], rows: Sequence[Row], flipped: npt.NDArray[np.bool_]
-) -> list[str]:
+def remarks(manifest: Mapping[str, Any], rows: Sequence[Row], verdicts: Verdicts) -> list[str]:
     """Notes on an import: its file format, verdicts that differ, images left out; else none.
 
     Args:
         manifest: of the run.
         rows: those that are evaluated.
-        flipped: (n,) what is counted as flipped.
+        verdicts: by which they are counted.
     """
     told = manifest.get("imported")
     if not isinstance(told, Mapping):
@@ -32,10 +28,19 @@ def remarks(
             "the images were JPEG files: ℓ1, COUT, S3 and GT IoU see its blocks, and set distances "
             "compare with those of other JPEG files only"
         )
-    said = [(row.flipped_foreign, bool(now)) for row, now in zip(rows, flipped, strict=True)]
+    if verdicts.by is not None:
+        who = (
+            "the program said that made them" if verdicts.by == FOREIGN else "was stored with them"
+        )
+        notes.append(
+            "there is no classifier here: which images are flipped, and which inputs were "
+            f"classified correctly, is what {who}"
+        )
+    flipped = verdicts.flipped.tolist()
+    said = [(row.flipped_foreign, now) for row, now in zip(rows, flipped, strict=True)]
     known = [(theirs, ours) for theirs, ours in said if theirs is not None]
     differ = sum(theirs != ours for theirs, ours in known)
-    if differ:
+    if differ and verdicts.by != FOREIGN:
         notes.append(
             f"{differ} of {len(known)} verdicts differ from those of the program that made the "
             "images, which judged them in memory; here the stored files are judged"

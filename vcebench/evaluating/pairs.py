@@ -19,8 +19,10 @@ from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.metrics import causal, cout, cues, distances, regions
+from vcebench.metrics.outside import OutsideMetricError
+from vcebench.metrics.registry import OUTSIDE
 from vcebench.models.bundle import Bundle
-from vcebench.models.classifier import remembered
+from vcebench.models.classifier import TargetClassifier, remembered
 
 Array = npt.NDArray[Any]
 
@@ -82,16 +84,10 @@ def read(folder: RunFolder, rows: Sequence[Row], device: torch.device) -> Pair:
 def networks(folder: RunFolder, pair: Pair, bundle: Bundle) -> dict[str, Array]:
     """What networks say of one chunk: name → (b,), or "role:x" and "role:x_cf" → (b, d)."""
     asked, x_cf = _asked_once(bundle), pair.x_cf
-    classifier = asked.classifier
-    check_classes(folder, pair.rows, classifier.probabilities(pair.x).shape[1])
-    labels = torch.tensor([row.label for row in pair.rows], device=x_cf.device)
-    found: dict[str, Any] = {
-        # A label below 0 is an unlabelled image, which every population of correct ones keeps.
-        "correct": (classifier.predict(pair.x) == labels) | (labels < 0),
-        "margin": classifier.margin(x_cf, pair.target, pair.source),
-        "top1": classifier.predict(x_cf) == pair.target,
-        "cout": _cout(pair, bundle),
-    }
+    found: dict[str, Any] = {}
+    if bundle.classifier is not None and asked.classifier is not None:
+        found |= _judged(folder, pair, asked.classifier)
+        found["cout"] = _cout(pair, bundle.classifier)
     # Channels last: 0.75 of the time on a CPU. The classifier judges as when the images were made.
     x, x_cf = (t.contiguous(memory_format=torch.channels_last) for t in (pair.x, x_cf))
     if asked.judge is not None:
@@ -118,13 +114,25 @@ def pixels(folder: RunFolder, pair: Pair) -> dict[str, Array]:
     return {name: _numpy(value) for name, value in found.items()}
 
 
+def _judged(folder: RunFolder, pair: Pair, classifier: TargetClassifier) -> dict[str, Tensor]:
+    """What the explained classifier says of a chunk."""
+    check_classes(folder, pair.rows, classifier.probabilities(pair.x).shape[1])
+    labels = torch.tensor([row.label for row in pair.rows], device=pair.x.device)
+    return {
+        # A label below 0 is an unlabelled image, which every population of correct ones keeps.
+        "correct": (classifier.predict(pair.x) == labels) | (labels < 0),
+        "margin": classifier.margin(pair.x_cf, pair.target, pair.source),
+        "top1": classifier.predict(pair.x_cf) == pair.target,
+    }
+
+
 def _asked_once(bundle: Bundle) -> Bundle:
     """The bundle with a memory for one chunk: a network is run once over the same images."""
     judge = None if bundle.judge is None else remembered(bundle.judge)
     shared = bundle.judge is not None and bundle.judge.network is bundle.oracle
     return replace(
         bundle,
-        classifier=remembered(bundle.classifier),
+        classifier=None if bundle.classifier is None else remembered(bundle.classifier),
         judge=judge,
         oracle=judge.network if judge is not None and shared else bundle.oracle,
     )
@@ -146,11 +154,11 @@ def _embedders(bundle: Bundle) -> dict[str, Callable[[Tensor], Tensor]]:
     return found
 
 
-def _cout(pair: Pair, bundle: Bundle) -> Array:
+def _cout(pair: Pair, classifier: TargetClassifier) -> Array:
     device = pair.x.device
 
     def probabilities(images: Tensor) -> Tensor:
-        return bundle.classifier.probabilities(dequantise(images.to(device)))
+        return classifier.probabilities(dequantise(images.to(device)))
 
     source, target = pair.source.cpu(), pair.target.cpu()
     images = (pair.originals.to(device), pair.counterfactuals.to(device))
@@ -206,6 +214,23 @@ def along_causes(pair: Pair, planted: HasCue | None) -> dict[str, Array]:
     for cause in planted.causes:
         changed = torch.stack([truth[cause].counterfactual for truth in truths])
         found[f"progress along {cause}"] = cues.progress(*edit, changed)
+    return found
+
+
+def from_outside(pair: Pair, bundle: Bundle, failures: dict[str, str]) -> dict[str, Array]:
+    """Values of the metrics of plug-ins; one that fails is left out, and says why."""
+    found: dict[str, Array] = {}
+    for id, metric in OUTSIDE.items():
+        try:
+            found[id] = metric.values(
+                pair.originals,
+                pair.counterfactuals,
+                source=pair.source,
+                target=pair.target,
+                classifier=bundle.classifier,
+            )
+        except OutsideMetricError as error:
+            failures[id] = one_line(error)
     return found
 
 

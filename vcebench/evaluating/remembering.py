@@ -31,6 +31,7 @@ from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.seals import sealed, unsealed
 from vcebench.metrics.arrays import as_array
 from vcebench.models.bundle import Bundle
+from vcebench.settings.installed import metric_origins
 from vcebench.version import __version__
 
 FOLDER = "evaluated"
@@ -67,6 +68,8 @@ class Memory:
             "cue": cue,
             "networks": dict(sorted(bundle.hashes.items())),
         }
+        if origins := metric_origins():
+            self._about["outside"] = {id: plugin.sha256 for id, plugin in sorted(origins.items())}
 
     def recall(self, rows: Sequence[Row]) -> dict[str, Array] | None:
         """What was found in these rows; None if nobody here has looked, or the block is damaged.

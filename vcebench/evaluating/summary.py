@@ -15,6 +15,8 @@ from vcebench.folders.store import writing
 from vcebench.formats import Format, Table, dump, number
 from vcebench.metrics.registry import metric
 from vcebench.metrics.result import MetricValue
+from vcebench.settings.installed import metric_origins
+from vcebench.settings.request import told_region
 
 HEADLINE = ("fr", "cout", "s3", "l1", "nfe")
 
@@ -52,6 +54,8 @@ def headline(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "task": config.task,
         "seed": config.seed,
     }
+    if (region := told_region(config)) is not None:
+        row["region"] = region
     if evaluation.judge is not None:
         row["judged by"] = evaluation.judge
     for id in HEADLINE:
@@ -110,6 +114,7 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "config_hash": manifest["config_hash"],
         "networks": evaluation.networks,
         **_judge(evaluation),
+        **_plugins(evaluation),
         "images": evaluation.images,
         "non_finite": evaluation.non_finite,
         "already_target": evaluation.already_target,
@@ -165,6 +170,12 @@ def render(runs: list[tuple[RunFolder, Evaluation]], form: Format) -> str:
     # The metrics of several seeds would be as many tables: the last one stands for σ_L and n.
     parts.append(metric_table(runs[-1][1]).render(form))
     return "\n\n".join(parts)
+
+
+def _plugins(evaluation: Evaluation) -> dict[str, Any]:
+    """Where the metrics from outside come from; nothing without any."""
+    found = {id: o.model_dump() for id, o in metric_origins().items() if id in evaluation.values}
+    return {"plugins": found} if found else {}
 
 
 def _judge(evaluation: Evaluation) -> dict[str, str]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +83,13 @@ def _shareable(manifest: dict[str, Any]) -> bytes:
     return json.dumps(content, indent=2, ensure_ascii=False).encode()
 
 
+_DAMAGED = (
+    *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError, LookupError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OverflowError, MemoryError),
+)
+"""What reading a damaged archive may end in."""
+
+
 @contextmanager
 def unpacked(path: Path) -> Iterator[RunFolder]:
     """The run folder in an archive, in a temporary place.
@@ -91,7 +101,9 @@ def unpacked(path: Path) -> Iterator[RunFolder]:
         try:
             with zipfile.ZipFile(path) as archive:
                 _extract(archive, path, Path(place))
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except UserError:
+            raise
+        except _DAMAGED as error:
             raise UserError(f"{path} is no pack of a run ({one_line(error)})") from error
         yield RunFolder.existing(Path(place))
 

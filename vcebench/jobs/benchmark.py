@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vcebench.folders.runfolder import RunFolder
 from vcebench.jobs.session import RUNS, Result, measure_again, run_and_measure
 from vcebench.metrics.registry import METRICS, metric
 from vcebench.settings.config import GuidanceConfig
+from vcebench.settings.installed import load_installed
 from vcebench.settings.plugins import of_callable, register
 from vcebench.settings.request import Request, resolve
 from vcebench.showing.grids import grid
@@ -58,6 +60,8 @@ class Benchmark:
         threads: int | None = None,
         data_root: str | Path | None = None,
     ) -> None:
+        for complaint in load_installed():
+            warnings.warn(complaint, stacklevel=2)
         self._request = Request(
             method="pgd",
             dataset=dataset,

@@ -12,12 +12,12 @@ from vcebench.data.files import BadImageError, picture_size, read_picture
 from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.registry import DatasetEntry, dataset_entry, open_dataset
 from vcebench.errors import UserError, one_line
-from vcebench.weights.cards import CARDS, ROLES, RUN_ROLES, Card
+from vcebench.weights.cards import CARDS, METHOD_ROLES, ROLES, RUN_ROLES, Card
 from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import advice, locate, read_checksums, verify
 
-State = Literal["ok", "missing", "wrong", "optional"]
+State = Literal["ok", "missing", "wrong", "optional", "note"]
 
 _SAMPLED = 64
 _DECODED = 4
@@ -29,7 +29,8 @@ class Finding:
 
     Attributes:
         item: what it is.
-        state: "ok"; "missing" or "wrong" (nothing can run); "optional" (a metric will be missing).
+        state: "ok"; "missing" or "wrong" (nothing can run); "optional" (a metric will be missing);
+            "note" (worth knowing).
         detail: what there is, or what to do.
     """
 
@@ -98,13 +99,13 @@ def _files(images: ListedSet) -> Finding:
             f"{len(lacking):,} of {len(images):,} files, such as {images.root / lacking[0]}",
         )
     try:
-        for index in _spread(len(images), _SAMPLED):
+        for index in spread(len(images), _SAMPLED):
             path = images.path(index)
             size = picture_size(path)
             if images.native is not None and size != images.native:
                 wanted = f"{images.native[0]}x{images.native[1]}"
                 return Finding(item, "wrong", f"{path} has {size[0]}x{size[1]}, not {wanted}")
-        for index in _spread(len(images), _DECODED):
+        for index in spread(len(images), _DECODED):
             read_picture(images.path(index), images.geometry, images.native, images.upright)
     except (BadImageError, UserError) as error:
         return Finding(item, "wrong", one_line(error))
@@ -112,7 +113,7 @@ def _files(images: ListedSet) -> Finding:
     return Finding(item, "ok", f"{len(images):,} {labels} images in {images.root}")
 
 
-def _spread(count: int, wanted: int) -> list[int]:
+def spread(count: int, wanted: int) -> list[int]:
     """At most `wanted` indices, evenly spread over 0 … count-1."""
     if count <= wanted:
         return list(range(count))
@@ -146,6 +147,13 @@ def look(card: Card, root: Path, thorough: bool = False) -> Finding:
     return Finding(card.id, "ok", f"{card.title}, {note}: {found.path}")
 
 
+def _needed(role: str) -> str:
+    """What a role is needed by."""
+    if role in RUN_ROLES:
+        return "run"
+    return "some methods" if role in METHOD_ROLES else "metrics"
+
+
 def weight_rows(root: Path) -> Iterator[dict[str, object]]:
     """One row per data set and role: file, source, keys, checksum, and whether it is there."""
     checksums = read_checksums(root)
@@ -158,7 +166,7 @@ def weight_rows(root: Path) -> Iterator[dict[str, object]]:
                 yield {
                     "dataset": dataset,
                     "role": role,
-                    "needed": "run" if role in RUN_ROLES else "metrics",
+                    "needed": _needed(role),
                     "card": id,
                     "state": look(card, root).state,
                     "title": card.title,

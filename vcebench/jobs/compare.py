@@ -19,13 +19,14 @@ import numpy.typing as npt
 
 from vcebench.errors import UserError
 from vcebench.evaluating.extraction import Extracted, extract
+from vcebench.evaluating.verdicts import Booleans, Verdicts, verdicts
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import scratch_folder
 from vcebench.metrics import attributes, frechet, kid, similarity, verification
 from vcebench.metrics.arrays import NotComputableError
 from vcebench.metrics.bootstrap import mean_interval
-from vcebench.metrics.populations import populations
+from vcebench.metrics.populations import Population, populations
 from vcebench.metrics.registry import METRICS, MetricInfo
 from vcebench.metrics.sfid import split_fid
 from vcebench.models.bundle import Bundle
@@ -35,7 +36,6 @@ from vcebench.settings.custom import CustomTask
 from vcebench.showing.figuredata import label_correlations
 
 Floats = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,26 @@ class Side:
         rows: of the common images, in the order of the data set.
         values: metric id → (n,) per-image values in the metric's plain unit.
         features: (originals, counterfactuals) of the set distances, each (n, d).
-        flipped, correct: (n,) booleans.
+        verdicts: which images are flipped, and which inputs were classified correctly.
         changes: (n, A) changes of the attributes CD looks at, None without.
     """
 
     rows: Sequence[Row]
     values: dict[str, Floats]
     features: tuple[Any, Any] | None
-    flipped: Booleans
-    correct: Booleans
+    verdicts: Verdicts
     changes: npt.NDArray[np.int64] | None = None
+
+    @property
+    def flipped(self) -> Booleans:
+        """(n,) whether the target is seen in the counterfactual."""
+        return self.verdicts.flipped
+
+    def members(self, population: Population) -> Booleans:
+        """(n,) which images a population holds; none where nobody knows."""
+        if self.verdicts.lacking(population):
+            return np.zeros(len(self.rows), dtype=bool)
+        return populations(self.verdicts.flipped, self.verdicts.correct)[population]
 
 
 @dataclass(frozen=True)
@@ -191,11 +201,10 @@ def stored_side(folder: RunFolder, rows: Sequence[Row]) -> Side:
         id: np.array([known.get(row.id, {}).get(id, np.nan) for row in rows]) / METRICS[id].scale
         for id in names
     }
-    flipped = np.array([bool(row.flipped) for row in rows])
-    values["fr"] = flipped.astype(np.float64)
+    said = verdicts(rows, {})
+    values["fr"] = said.flipped.astype(np.float64)
     values["nfe"] = np.array([row.nfe for row in rows], dtype=np.float64)  # NaN: not known
-    correct = np.array([bool(row.correct) for row in rows])
-    return Side(rows, values, None, flipped, correct)
+    return Side(rows, values, None, said)
 
 
 def _labels(folder: RunFolder, bundle: Bundle, data_root: Path | None) -> Labels | None:
@@ -208,13 +217,13 @@ def _labels(folder: RunFolder, bundle: Bundle, data_root: Path | None) -> Labels
 
 def side_of(rows: Sequence[Row], found: Extracted, bundle: Bundle, labels: Labels | None) -> Side:
     """Per-image values of one run, by metric id."""
-    flipped = found.values["margin"] > 0
+    known = verdicts(rows, found.values)
     values: dict[str, Floats] = {
         id: np.asarray(array, dtype=np.float64)
         for id, array in found.values.items()
         if id in METRICS
     }
-    values["fr"] = flipped.astype(np.float64)
+    values["fr"] = known.flipped.astype(np.float64)
     values["nfe"] = np.array([row.nfe for row in rows], dtype=np.float64)  # NaN: not known
     for role in ("semantic", "representation"):
         if role in found.pairs:
@@ -229,8 +238,7 @@ def side_of(rows: Sequence[Row], found: Extracted, bundle: Bundle, labels: Label
         changes = attributes.changes(*(array[:, columns] for array in found.pairs["attributes"]))
         values["mnac"] = np.abs(changes).sum(axis=1).astype(np.float64)
     features = found.pairs.get("representation")
-    correct = np.asarray(found.values["correct"], dtype=bool)
-    return Side(rows, values, features, np.asarray(flipped, dtype=bool), correct, changes)
+    return Side(rows, values, features, known, changes)
 
 
 def compare_sides(first: Side, second: Side, labels: Labels | None = None) -> list[Difference]:
@@ -250,10 +258,10 @@ def compare_sides(first: Side, second: Side, labels: Labels | None = None) -> li
 
 def _paired(info: MetricInfo, first: Side, second: Side) -> Difference | None:
     """A per-image metric, on the images that belong to its population in both runs."""
-    members = (
-        populations(first.flipped, first.correct)[info.population]
-        & populations(second.flipped, second.correct)[info.population]
-    )
+    # What FR averages is itself which images are flipped.
+    counted: Population = "flipped" if info.id == "fr" else info.population
+    known = not (first.verdicts.lacking(counted) or second.verdicts.lacking(counted))
+    members = first.members(info.population) & second.members(info.population) & known
     a, b = (side.values[info.id] * info.scale for side in (first, second))
     members = members & ~np.isnan(a) & ~np.isnan(b)
     if not members.any():
@@ -267,6 +275,8 @@ def _sets(info: MetricInfo, first: Side, second: Side) -> Difference | None:
     """FID, KID and sFID, each run with its own flipped images."""
     compute = _SET_METRICS.get(info.id)
     if compute is None or first.features is None or second.features is None:
+        return None
+    if first.verdicts.lacking("flipped") or second.verdicts.lacking("flipped"):
         return None
     try:
         with warnings.catch_warnings():
@@ -282,6 +292,8 @@ def _sets(info: MetricInfo, first: Side, second: Side) -> Difference | None:
 def _cd(first: Side, second: Side, labels: Labels | None) -> Difference | None:
     """CD, each run with its own flipped images."""
     if labels is None or first.changes is None or second.changes is None:
+        return None
+    if first.verdicts.lacking("flipped") or second.verdicts.lacking("flipped"):
         return None
     query = list(labels.names).index(labels.query)
     try:

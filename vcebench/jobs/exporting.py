@@ -53,7 +53,7 @@ def export(
         if not entry.embedded:
             raise UserError(f"{dataset} is not ours to hand out; export an embedded set")
         images = open_dataset(dataset, task, split)
-        classifier = load_bundle(dataset, images.task.name).classifier
+        classifier = load_bundle(dataset, images.task.name).explained
     count = min(limit or len(images), len(images))
     with drafted(output) as folder:
         for kind in (INPUTS, COUNTERFACTUALS):

@@ -35,7 +35,7 @@ from vcebench.jobs.matching import AUTO, Matched, is_near, propose
 from vcebench.jobs.session import RUNS
 from vcebench.models.bundle import Bundle
 from vcebench.models.loading import load_bundle
-from vcebench.models.own import load_own_bundle
+from vcebench.models.own import NO_CLASSIFIER, load_own_bundle
 from vcebench.settings.config import PROTOCOL, RunConfig, build_config
 from vcebench.settings.custom import CustomTask
 from vcebench.settings.origin import FOREIGN, Imported
@@ -197,6 +197,9 @@ def _networks(request: ImportRequest, config: RunConfig, notes: list[str]) -> Bu
         return None
     nothing: frozenset[str] = frozenset()
     if request.custom is not None:
+        if request.custom.classifier is None:
+            notes.append(f"{NO_CLASSIFIER}, so the program's own verdicts stand")
+            return None
         return load_own_bundle(request.custom, config.device, needs=nothing, metrics=False)
     try:
         return load_bundle(config.dataset, config.task, config.device, needs=nothing, metrics=False)

@@ -151,8 +151,8 @@ def _holds(run: StoredRun, wanted: Planned) -> bool:
         return False
     if wanted.batch_size is not None and config.batch_size != wanted.batch_size:
         return False
-    tau = config.settings.get("tau")
-    if tau not in (None, wanted.tau or preset(wanted.dataset, wanted.task).tau):
+    # Methods may have a τ of their own by their preset.
+    if not (run.usual_tau if wanted.tau is None else config.settings.get("tau") == wanted.tau):
         return False
     evaluated = max((figure.images for figure in run.figures), default=0)
     if evaluated < (wanted.limit or _total(run)):

@@ -17,6 +17,7 @@ from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
 from vcebench.evaluating.evaluation import Evaluation, evaluate
 from vcebench.evaluating.summary import records, save
+from vcebench.evaluating.verdicts import FILED
 from vcebench.folders import inside
 from vcebench.folders.images import dequantise
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
@@ -32,6 +33,7 @@ from vcebench.running.runner import run
 from vcebench.running.stored import check_classifier, judged_by, networks_of_run
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask, stored_custom
+from vcebench.settings.origin import Imported
 from vcebench.showing.pictures import contact_sheet, png_bytes
 
 CONTACT_SHEET = "contact-sheet.png"
@@ -134,14 +136,17 @@ def measure_again(
         progress: called with the images looked at and all images of a run.
         data_root: folder of a data set that does not ship with the package, for training labels.
         judge: a task of the data set, or a file, whose classifier judges in the place of the one
-            that the run explains: a second evaluation, kept beside the run's own.
+            that the run explains: a second evaluation, kept beside the run's own. Or `FILED`:
+            images count as the program that made them filed them.
     """
     folders = run_folders(path)
     config = folders[0].config()
     if config.shard is not None:
         raise UserError(f"{path} is a shard; `vcebench merge` joins it to the others first")
     name, notes = None, _compared(folders, config, custom)
-    if judge is None:
+    if judge is None or judge == FILED:
+        if judge is not None:
+            name = _as_filed(folders)
         bundle = networks_of_run(folders[0], custom, device)
         for folder in folders[1:]:
             check_classifier(folder, bundle)
@@ -159,12 +164,23 @@ def measure_again(
     return results
 
 
+def _as_filed(folders: Sequence[RunFolder]) -> str:
+    """Name of the evaluation by a program's own verdicts; raises UserError if there are none."""
+    for folder in folders:
+        if not isinstance(folder.config().origin, Imported):
+            raise UserError(
+                f"{folder.path} is no import: no other program has filed its images; "
+                "leave --populations away"
+            )
+    return FILED
+
+
 def _compared(
     folders: Sequence[RunFolder], config: RunConfig, custom: CustomTask | None
 ) -> list[str]:
     """Refuse data that are not those of the runs; what could not be compared, as lines."""
-    if config.custom is None or custom is None:
-        return []
+    if config.custom is None or custom is None or isinstance(config.origin, Imported):
+        return []  # an imported run has no other images than its own
     return check_data(folders, stored_custom(config.custom), custom)
 
 

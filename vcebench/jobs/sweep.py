@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,12 @@ from vcebench.results.tables.layouts import TRUTH
 from vcebench.settings.config import Setting
 from vcebench.settings.request import Request, resolve
 
-_INTERRUPTED = 130
+_INTERRUPTED, _OUT_OF_TIME = 130, 124
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a planned run: "there", "missing", "done" or "failed"."""
+    """What became of a planned run: "there", "missing", "done", "failed" or, in time, "left"."""
 
     planned: Planned
     state: str
@@ -39,6 +40,7 @@ def sweep(
     say: Callable[[str], None],
     execute: Callable[[Sequence[str]], int] | None = None,
     data_root: Path | None = None,
+    budget: float | None = None,
 ) -> list[Outcome]:
     """Make the runs that are missing, each in its own process (peak memory is a process's).
 
@@ -49,15 +51,22 @@ def sweep(
         say: takes a line for people.
         execute: runs a command line and returns its exit code.
         data_root: folder of a data set that does not ship with the package.
+        budget: seconds for all of them; then the run in progress is interrupted and, like those
+            that were not begun, left for the next time.
 
     Raises:
         StoppedError: interrupted; what is done stays, the same command continues.
     """
     outcomes = []
     stored, _ = stored_runs(runs)
+    begun = time.monotonic()
     for number, wanted in enumerate(planned, start=1):
         if (found := existing(wanted, stored)) is not None:
             outcomes.append(Outcome(wanted, "there", str(found.path)))
+            continue
+        left = None if budget is None else budget - (time.monotonic() - begun)
+        if left is not None and left <= 0:
+            outcomes.append(Outcome(wanted, "left"))
             continue
         say(f"run {number} of {len(planned)}: {wanted.command}")
         path = output_of(wanted, runs, data_root)
@@ -65,9 +74,12 @@ def sweep(
         words += ["--threads", str(threads)] if threads else []
         words += ["--data-root", str(data_root)] if data_root else []
         try:
-            code = (execute or _execute)(words)
+            code = _execute(words, left) if execute is None else execute(words)
         except KeyboardInterrupt:
             code = _INTERRUPTED
+        if code == _OUT_OF_TIME:
+            outcomes.append(Outcome(wanted, "left", str(path)))
+            continue
         if code == _INTERRUPTED:
             raise StoppedError(
                 f"stopped in run {number} of {len(planned)}; the same command continues"
@@ -105,10 +117,16 @@ def output_of(
     return runs / config.folder_name(wanted.seeds)
 
 
-def _execute(words: Sequence[str]) -> int:
+def _execute(words: Sequence[str], seconds: float | None) -> int:
     """A run of ours in a process of its own; its metrics are read from its folder afterwards."""
     line = [sys.executable, "-m", "vcebench.cli", *words]
-    return subprocess.run(line, stdout=subprocess.DEVNULL, check=False).returncode
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL) as process:
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # as Ctrl-C: what is finished is stored, the run continues later
+            process.wait()
+            return _OUT_OF_TIME
 
 
 def evaluate_first(

@@ -157,17 +157,18 @@ def gather(
     )
 
 
-def from_outside(dataset: str, stored: Sequence[StoredRun]) -> list[Measurement]:
-    """Figures of runs whose images were made elsewhere, for the table alone.
+def beside(dataset: str, stored: Sequence[StoredRun]) -> list[Measurement]:
+    """Figures of stored runs that are not planned here, for the table alone.
 
-    They enter neither the file of a data set nor the rank correlations.
+    They are of images made elsewhere, of methods that are no rows of the file, and of other tasks
+    of the data set. They enter neither the file of a data set nor the rank correlations.
     """
     tasks = tasks_of(dataset)
     return [
         figure
         for run in stored
-        if run.config.origin is not None and not run.others
-        if (run.config.dataset, run.config.task) in {(dataset, task) for task in tasks}
+        if run.config.dataset == dataset and not run.others and run.usual_tau
+        if run.config.method not in METHODS or run.config.task not in tasks
         for figure in run.figures
         if figure.metric in METRICS
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vcebench.errors import UserError
 from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import TargetClassifier
 
@@ -17,7 +18,8 @@ class Bundle:
     """The networks of one task, on one device, in evaluation mode.
 
     Attributes:
-        classifier: the classifier that is explained.
+        classifier: the classifier that is explained; None only where an imported run is looked at
+            without it.
         prior: what a method walks on, a diffusion prior or a bridge, if it was asked for.
         perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
         robust: an adversarially trained classifier of the same question, likewise; it guides only.
@@ -37,7 +39,7 @@ class Bundle:
         notes: what a person should know about how they were loaded.
     """
 
-    classifier: TargetClassifier
+    classifier: TargetClassifier | None
     prior: Prior | None = None
     perceptual: nn.Module | None = None
     robust: TargetClassifier | None = None
@@ -68,9 +70,16 @@ class Bundle:
         return found
 
     @property
+    def explained(self) -> TargetClassifier:
+        """The classifier; raises `UserError` that says what to do if it is not there."""
+        if self.classifier is None:
+            raise UserError(self.missing.get("classifier", "there is no classifier"))
+        return self.classifier
+
+    @property
     def device(self) -> torch.device:
         """Where the networks live; a classifier may have no tensor that tells it."""
-        networks = (self.classifier, self.prior, self.perceptual)
+        networks = (self.classifier, self.prior, self.perceptual, self.representation, self.oracle)
         there = (network for network in networks if network is not None)
         tensors = (t for n in there for t in (*n.parameters(), *n.buffers()))
         return next((tensor.device for tensor in tensors), torch.device("cpu"))

@@ -10,6 +10,7 @@ import torch
 from vcebench.data.registry import dataset_entry
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
+from vcebench.models.outside import load_outside_bundle
 from vcebench.models.real_bundle import load_real_bundle
 from vcebench.models.shipped import FILES, check_classifier, load_shipped_bundle
 
@@ -22,6 +23,7 @@ def load_bundle(
     needs: Set[str] = Method.needs,
     metrics: bool = True,
     classifier: str = "task",
+    required: bool = True,
 ) -> Bundle:
     """Load the networks of a task; nothing is cached.
 
@@ -33,14 +35,18 @@ def load_bundle(
         needs: roles that a method asks for besides the classifier (`Method.needs`).
         metrics: also load what only metrics use, as far as it is there.
         classifier: the task's own, or one of `vcebench.models.shipped.IGNORANT`.
+        required: the classifier has to be there; else the bundle may do without, and says why.
 
     Raises:
         NetworkFileError: a file is missing or damaged, or the task has no network of a role that is
             needed; the message says what to do.
         UnknownNameError: no such data set or task. Both are ValueErrors.
     """
-    chosen = dataset_entry(dataset).task(task)
+    entry = dataset_entry(dataset)
+    chosen = entry.task(task)
+    if entry.networks is not None:
+        return load_outside_bundle(entry, chosen, device, needs)
     check_classifier(dataset, chosen.name, classifier)
     if dataset in FILES:
         return load_shipped_bundle(dataset, chosen, device, folder, needs, metrics, classifier)
-    return load_real_bundle(dataset, chosen, device, folder, needs, metrics)
+    return load_real_bundle(dataset, chosen, device, folder, needs, metrics, required)

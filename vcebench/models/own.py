@@ -13,7 +13,8 @@ from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
-from vcebench.models.own_prior import LoadedPrior, load_prior
+from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
+from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
 from vcebench.weights.cards import CARDS
@@ -28,6 +29,7 @@ def load_own_bundle(
     weights: Path | None = None,
     needs: Set[str] = Method.needs,
     metrics: bool = True,
+    required: bool = True,
 ) -> Bundle:
     """The networks of somebody's own task, and those published ones that happen to be there.
 
@@ -37,38 +39,53 @@ def load_own_bundle(
         task: what the TOML file says.
         device: where the networks shall live.
         weights: the weights folder.
-        needs, metrics: see `vcebench.models.loading.load_bundle`.
+        needs, metrics, required: see `vcebench.models.loading.load_bundle`.
 
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
-    classifier = load_classifier(task.classifier)
-    prior = load_prior(task.prior) if "prior" in needs else None
+    part = task.classifier
+    if part is None and required:
+        raise UserError(f"{NO_CLASSIFIER}, which is needed here; add it")
+    classifier = None if part is None else load_classifier(part)
+    walked = _walked(task, needs)
+    prior = None if walked is None else walked[1]
+    robust = load_robust(task, device) if "robust" in needs else None
+    loaded = {"classifier": classifier, "robust": None if robust is None else robust.loaded}
+    classifiers = {role: one for role, one in loaded.items() if one is not None}
     root = weights_root(weights)
     roles = {"perceptual": "vgg19"} if metrics or "perceptual" in needs else {}
     roles |= METRIC_ROLES if metrics else {}
     found = {r: f for r, id in roles.items() if (f := locate(CARDS[id], root)) is not None}
     networks = {role: load_published(CARDS[roles[role]], f.path) for role, f in found.items()}
-    own = [classifier.network] if prior is None else [classifier.network, prior.prior]
-    for network in (*own, *networks.values()):
+    own = [] if classifier is None else [classifier.network]
+    for network in (*own, *([] if prior is None else [prior.prior]), *networks.values()):
         network.to(device)
-    reading = explained(classifier.network, task, device)
+    reading = None
+    if part is not None and classifier is not None:
+        reading = explained(classifier.network, task, part, device)
     return Bundle(
-        classifier=reading.classifier,
+        classifier=None if reading is None else reading.classifier,
         prior=None if prior is None else prior.prior,
         perceptual=networks.get("perceptual"),
+        robust=None if robust is None else robust.classifier,
         representation=networks.get("representation"),
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
-        class_unit=task.classifier.unit,
-        hashes=_hashes(classifier, prior)
+        class_unit=1.0 if part is None else part.unit,
+        hashes={role: state_of(one) for role, one in classifiers.items()}
+        | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
-        backbones={"classifier": classifier.name}
-        | ({} if prior is None else {"prior": prior.name})
+        backbones={role: one.name for role, one in classifiers.items()}
+        | ({} if walked is None else {walked[0]: walked[1].name})
         | {role: CARDS[roles[role]].title for role in networks},
-        missing=_missing(found, roles, root),
-        codes={} if classifier.code is None else {"classifier": classifier.code},
-        notes=(*classifier.notes, *reading.notes, *(() if prior is None else prior.notes)),
+        missing=_missing(found, roles, root)
+        | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
+        codes={role: one.code for role, one in classifiers.items() if one.code is not None},
+        notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
+
+
+NO_CLASSIFIER = "the file of the task has no [classifier]"
 
 
 def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -> dict[str, str]:
@@ -79,12 +96,26 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
     }
 
 
-def _hashes(classifier: LoadedClassifier, prior: LoadedPrior | None) -> dict[str, str]:
-    state = state_digest(classifier.network)
-    # What has no tensors is what its code says.
-    if not classifier.network.state_dict() and classifier.code is not None:
-        state = classifier.code
-    return {"classifier": state} | ({} if prior is None else {"prior": state_digest(prior.prior)})
+def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None:
+    """Role and network that a method walks on; None if it walks on none."""
+    for role in ("prior", "bridge"):
+        if role in needs:
+            if role == "prior" and task.prior is not None:
+                return role, load_prior(task.prior)
+            if role == "bridge" and task.bridge is not None:
+                return role, load_bridge(task.bridge)
+            raise UserError(
+                f"the method walks on a {role}, and the task's file has no section [{role}]; add "
+                "one, or take another method (docs/own-data.md)"
+            )
+    return None
+
+
+def state_of(loaded: LoadedClassifier) -> str:
+    """SHA-256 of a classifier's tensors; what has no tensors is what its code says."""
+    if not loaded.network.state_dict() and loaded.code is not None:
+        return loaded.code
+    return state_digest(loaded.network)
 
 
 def state_digest(module: nn.Module) -> str:

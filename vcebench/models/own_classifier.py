@@ -19,6 +19,7 @@ from vcebench.models.code import code_digest, importing, sources
 from vcebench.models.interpret import Interpreted, interpret
 from vcebench.models.normalise import Normalised
 from vcebench.models.published import fill
+from vcebench.models.shipped import load_network
 from vcebench.settings.custom import CustomTask, open_ended
 from vcebench.settings.parts import ClassifierPart
 from vcebench.weights.entries import choose
@@ -49,6 +50,8 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
         loaded = _from_factory(part)
     elif part.torchscript is not None:
         loaded = _from_torchscript(part.torchscript)
+    elif part.trained is not None:
+        loaded = LoadedClassifier(load_network(part.trained)[0], part.trained.name)
     else:
         assert part.architecture is not None
         assert part.weights is not None
@@ -65,12 +68,14 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
     return LoadedClassifier(network.eval(), loaded.name, loaded.code, loaded.notes)
 
 
-def explained(network: nn.Module, task: CustomTask, device: torch.device | str) -> Interpreted:
+def explained(
+    network: nn.Module, task: CustomTask, part: ClassifierPart, device: torch.device | str
+) -> Interpreted:
     """The classifier behind the interface of the methods.
 
     Raises UserError: it does not fit images of this size, or not the classes of the task.
     """
-    part, geometry = task.classifier, task.data.geometry()
+    geometry = task.data.geometry()
     x = torch.zeros(2, 3, geometry.height, geometry.width, device=device)
     found = interpret(network, x, part.index, part.meaning)
     with torch.no_grad():

@@ -1,4 +1,7 @@
-"""The prior of somebody's own task: trained here, of diffusers, or of guided-diffusion."""
+"""What a method walks on in somebody's own task.
+
+A prior that was trained here, of diffusers, or of guided-diffusion; or a bridge trained here.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.diffusers_prior import load_diffusers
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.own_classifier import fill_strictly
-from vcebench.models.shipped import load_network
+from vcebench.models.shipped import bridge_of, load_network
 from vcebench.models.unet import UNet
-from vcebench.settings.parts import PriorPart
+from vcebench.settings.parts import BridgePart, PriorPart
 from vcebench.weights.entries import choose
 from vcebench.weights.reading import load_file_safely
 from vcebench.weights.shipped import NetworkFileError
@@ -55,6 +58,16 @@ def load_prior(part: PriorPart) -> LoadedPrior:
         network, steps, notes = load_guided_diffusion(path, part.flags, part.entry)
     prior = Prior(network.eval().requires_grad_(False), linear_schedule(steps, respacing)).eval()
     return LoadedPrior(prior, path.name, notes)
+
+
+def load_bridge(part: BridgePart) -> LoadedPrior:
+    """The bridge that a task's file describes; raises UserError."""
+    network, card = load_network(part.trained)
+    if "bridge" not in card:
+        raise NetworkFileError(
+            f"{part.trained} is no bridge; make one with `vcebench train bridge --data FOLDER`"
+        )
+    return LoadedPrior(bridge_of(network.requires_grad_(False), card).eval(), part.trained.name)
 
 
 def load_guided_diffusion(

@@ -61,6 +61,17 @@ PRIOR_FLAGS: dict[str, dict[str, Flag]] = {
 }
 """Flags of the authors' programs, by card."""
 
+BRIDGE_FLAGS: dict[str, dict[str, Flag]] = {
+    "celeba-bridge": {
+        **PRIOR_FLAGS["celeba-prior"],
+        "num_head_channels": 64,
+        "learn_sigma": False,
+    },
+    "celebahq-bridge": {**PRIOR_FLAGS["imagenet-prior"], "learn_sigma": False},
+    "imagenet-bridge": {**PRIOR_FLAGS["imagenet-prior"], "learn_sigma": False},
+}
+"""Of bridges; `diffusion_steps` is their length. An average has those of its raw card."""
+
 
 def _same(key: str) -> str:
     return key
@@ -81,12 +92,18 @@ def _wrapped(module: nn.Module) -> nn.Module:
     return inner
 
 
-def _prior(id: str) -> Callable[[], nn.Module]:
-    return lambda: UNet(config_from_flags(PRIOR_FLAGS[id])[0])
+def _unet(flags: Mapping[str, Flag]) -> _Plan:
+    return _Plan(lambda: UNet(config_from_flags(flags)[0]))
+
+
+def bridge_steps(card: Card) -> int:
+    """T of a card's bridge."""
+    return config_from_flags(BRIDGE_FLAGS[card.id.removesuffix("-ema")])[1]
 
 
 _PLANS: dict[str, _Plan] = {
-    **{id: _Plan(_prior(id)) for id in PRIOR_FLAGS},
+    **{id: _unet(flags) for id, flags in PRIOR_FLAGS.items()},
+    **{f"{id}{end}": _unet(flags) for id, flags in BRIDGE_FLAGS.items() for end in ("", "-ema")},
     "celeba-classifier": _Plan(lambda: DenseNetClassifier(40)),
     "celebahq-classifier": _Plan(lambda: DenseNetClassifier(3)),
     "bdd-classifier": _Plan(lambda: DenseNetClassifier(4)),

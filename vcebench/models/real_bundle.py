@@ -11,14 +11,15 @@ from torch import nn
 
 from vcebench.data.base import Task
 from vcebench.data.celeba_attributes import ATTRIBUTES
+from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import BinaryClassifier, PairClassifier, TargetClassifier
-from vcebench.models.published import load_published
+from vcebench.models.published import bridge_steps, load_published
 from vcebench.settings.presets import preset
-from vcebench.weights.cards import RUN_ROLES, Card, roles_of
+from vcebench.weights.cards import METHOD_ROLES, RUN_ROLES, Card, roles_of
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
@@ -66,6 +67,7 @@ def load_real_bundle(
     folder: Path | None = None,
     needs: Set[str] = Method.needs,
     metrics: bool = True,
+    required: bool = True,
 ) -> Bundle:
     """Load the published networks of a task; see `vcebench.models.loading.load_bundle`.
 
@@ -74,28 +76,32 @@ def load_real_bundle(
             named, with what to fetch), or a file does not fit.
     """
     root = weights_root(folder)
-    required = needs | {"classifier"}
+    asked = needs | {"classifier"}
     # What makes images and is not asked for is left; the perceptual network measures σ_L, too.
-    idle = {*RUN_ROLES, "robust"} - required - {"perceptual"}
+    idle = {*RUN_ROLES, *METHOD_ROLES} - asked - {"perceptual"}
     wanted = [
         item
         for item in locate_roles(dataset, root)
-        if item.role in required or (metrics and item.role not in idle)
+        if item.role in asked or (metrics and item.role not in idle)
     ]
     lacking = [item for item in wanted if item.found is None]
-    _require(dataset, required, wanted, root)
+    _require(dataset, asked if required else needs, wanted, root)
     networks: dict[str, nn.Module] = {}
     hashes: dict[str, str] = {}
     for item in wanted:
         if item.found is not None:
             hashes[item.role] = verify(item.card, item.found, root)
             networks[item.role] = load_published(item.card, item.found.path).to(device)
-    prior = None
+    prior: Prior | None = None
     if "prior" in networks:
         prior = Prior(networks["prior"], _schedule(dataset, task)).to(device)
+    elif "bridge" in networks:
+        card = next(item.card for item in wanted if item.role == "bridge")
+        prior = BridgePrior(networks["bridge"], Bridge(bridge_steps(card)))
     oracle, robust = networks.get("oracle"), networks.get("robust")
+    explained = networks.get("classifier")
     return Bundle(
-        classifier=_classifier(dataset, task, networks["classifier"]),
+        classifier=None if explained is None else _classifier(dataset, task, explained),
         prior=prior,
         perceptual=networks.get("perceptual"),
         robust=None if robust is None else _classifier(dataset, task, robust),

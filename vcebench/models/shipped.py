@@ -167,6 +167,25 @@ def _names(
     return kept | (measuring if metrics else {})
 
 
+def lacking(dataset: str, task: Task, needs: Set[str]) -> str | None:
+    """Why a task's networks do not do for a method; None if they do. Nothing is loaded.
+
+    Args:
+        dataset, task: an embedded set's.
+        needs: roles that the method asks for besides the classifier.
+    """
+    try:
+        names = _names(dataset, task, needs, metrics=False, classifier="task")
+    except NetworkFileError as error:
+        return str(error)
+    gone = [f"{n}.safetensors" for n in names.values() if not _path(dataset, n).is_file()]
+    return f"{dataset} ships without {', '.join(gone)}" if gone else None
+
+
+def _path(dataset: str, name: str) -> Path:
+    return ASSETS / dataset / f"{name}.safetensors"
+
+
 def check_classifier(dataset: str, task: str, classifier: str) -> None:
     """Refuse a classifier that the task does not have."""
     if classifier != "task" and classifier not in IGNORANT.get((dataset, task), ()):
@@ -200,12 +219,16 @@ def _walked(
     if "prior" in networks:
         return Prior(networks["prior"], _schedule(cards["prior"]))
     if "bridge" in networks:
-        described = cards["bridge"].get("bridge", {})
-        if described.keys() != {"steps", "beta_max"}:
-            raise NetworkFileError(f"unknown schedule of the bridge: {described}")
-        bridge = Bridge(int(described["steps"]), float(described["beta_max"]))
-        return BridgePrior(networks["bridge"], bridge)
+        return bridge_of(networks["bridge"], cards["bridge"])
     return None
+
+
+def bridge_of(network: nn.Module, card: Mapping[str, Any]) -> BridgePrior:
+    """A trained network on the bridge that its card describes; raises NetworkFileError."""
+    described = card.get("bridge", {})
+    if described.keys() != {"steps", "beta_max"}:
+        raise NetworkFileError(f"no bridge is described by {described or 'the card'}")
+    return BridgePrior(network, Bridge(int(described["steps"]), float(described["beta_max"])))
 
 
 def _schedule(card: Mapping[str, Any]) -> Schedule:

@@ -159,10 +159,11 @@ def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:
         "precision": "exact",
         "image_format": "png",
         "classifier": "task",
+        "region": METHODS[config.method].region,
     }
     wanted["guidance"] = type(config.guidance)(class_factor=chosen.class_factor)
     actual: dict[str, Any] = {f"settings.{k}": v for k, v in config.settings.items()}
-    names = ("split", "precision", "image_format", "classifier")
+    names = ("split", "precision", "image_format", "classifier", "region")
     actual |= {name: getattr(config, name) for name in names}
     actual["guidance"] = config.guidance
     tau = "settings.tau"

@@ -15,7 +15,7 @@ from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.loading import load_bundle
-from vcebench.running.precision import in_precision, layout
+from vcebench.running.precision import HALF, in_precision, layout
 from vcebench.running.regions import region_of
 from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
@@ -93,7 +93,7 @@ def build_worker(
         how: all else that `Worker` is told.
 
     Raises:
-        UserError: a network is missing, or a setting of the method does not fit.
+        UserError: a network is missing, or a setting of the method or the tier does not fit.
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
     for role in sorted(needs):
@@ -102,6 +102,11 @@ def build_worker(
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():
         method.check(prior, shape)
+    if precision in HALF and method.evaluations()[1]:
+        raise UserError(
+            f"{name} goes back through the network it walks on, and what {precision} does to its "
+            "flips is not measured; use precision exact or fast"
+        )
     recorder = recorder_for(device)
 
     def as_run(network: nn.Module, role: str, kind: type[Captured] = CapturedGuide) -> nn.Module:
@@ -115,8 +120,8 @@ def build_worker(
     return Worker(
         method=method,
         prior=None if prior is None else prior.over(as_run(prior.network, "prior", Captured)),
-        classifier=bundle.classifier,
-        guide=guide(bundle.classifier, "classifier"),
+        classifier=bundle.explained,
+        guide=guide(bundle.explained, "classifier"),
         perceptual=as_run(perceptual, "perceptual network")
         if perceptual is not None and "perceptual" in needs
         else None,

@@ -19,6 +19,7 @@ from vcebench.errors import UserError
 from vcebench.folders import inside
 from vcebench.folders.runfolder import MANIFEST, RunFolder
 from vcebench.formats import readable
+from vcebench.methods.rcsb import RCSB
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.assemble import worker_of
@@ -26,7 +27,7 @@ from vcebench.running.runner import pending
 from vcebench.running.tries import Try, of_method
 from vcebench.running.worker import CancelledError, Worker
 from vcebench.settings.config import RunConfig, differences
-from vcebench.settings.request import method_of
+from vcebench.settings.request import method_of, told_region
 
 WARM_UP = 1
 """Evaluations of the prior a batch makes before the clock starts, or a few more: see below."""
@@ -196,12 +197,11 @@ def plan_rows(
     again = found.tries > 1
     once = " if every image flips at once" if again else ""
     wall = f"{low} if every image flips at its first try, at most {high}" if again else low
-    settings = ", ".join(f"{name} {readable(value)}" for name, value in config.settings.items())
     return [
         {"what": name, "value": value}
         for name, value in (
-            ("run", f"{config.method} on {config.dataset} {config.task}, {config.split}"),
-            ("settings", settings),
+            ("run", _run(config)),
+            ("settings", _settings(config, images)),
             ("images", f"{found.images} to explain, {done} there already"),
             ("batches", f"{found.batches} of {config.batch_size}{once}"),
             ("tries", _tries(config)),
@@ -215,6 +215,22 @@ def plan_rows(
     ]
 
 
+def _run(config: RunConfig) -> str:
+    """What is explained with what."""
+    region = told_region(config)
+    inside = "" if region is None else f" inside {region}"
+    return f"{config.method}{inside} on {config.dataset} {config.task}, {config.split}"
+
+
+def _settings(config: RunConfig, images: ImageSet) -> str:
+    """The method's settings, and what RCSB's s is at the size of these images."""
+    shown = ", ".join(f"{name} {readable(value)}" for name, value in config.settings.items())
+    method = method_of(config)
+    if isinstance(method, RCSB):
+        shown += f"; s/√(3HW) {method.pixel_step((3, *images.size)):.3g}"
+    return shown
+
+
 def _tries(config: RunConfig) -> str:
     """How often an image is tried, and with what."""
     rungs = method_of(config).rungs(config.guidance.lambda_class)
@@ -222,7 +238,11 @@ def _tries(config: RunConfig) -> str:
         " ".join(f"{_NAMES.get(name, name)} {readable(value)}" for name, value in rung.items())
         for rung in rungs
     )
-    return f"at most {len(rungs)} an image, {shown}" if len(rungs) > 1 else f"one an image {shown}"
+    return (
+        f"at most {len(rungs)} an image, {shown}"
+        if len(rungs) > 1
+        else f"one an image {shown}".rstrip()
+    )
 
 
 def _evaluations(found: Estimate) -> str:

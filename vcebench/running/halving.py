@@ -90,8 +90,8 @@ class HalvingWorker:
             torch.cuda.empty_cache()
         if rows == 1:
             raise UserError(
-                "the device's memory does not hold one image; use --precision bf16, "
-                "a device with more memory, or --device cpu"
+                "the device's memory does not hold one image; use --precision bf16 (if the method "
+                "takes it), a device with more memory, or --device cpu"
             )
         self.rows = min(self.rows, rows // 2)
         print(f"out of memory: going on with batches of {self.rows}", file=sys.stderr)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vcebench.models.bundle import Bundle
+from vcebench.running.precision import HALF
 from vcebench.settings.config import Precision
 
 MEASURING = ("representation", "oracle", "judge", "identity", "semantic", "lpips")
@@ -40,7 +41,7 @@ def idle(bundle: Bundle, precision: Precision) -> list[nn.Module]:
     """
     working = [bundle.classifier, bundle.perceptual, bundle.robust]
     waiting = [getattr(bundle, role) for role in MEASURING]
-    (waiting if precision in ("bf16", "fp16") else working).append(bundle.prior)
+    (waiting if precision in HALF else working).append(bundle.prior)
     used = {id(tensor) for network in working if network is not None for tensor in _all(network)}
     found = (network for network in waiting if network is not None)
     return [n for n in found if not any(id(tensor) in used for tensor in _all(n))]

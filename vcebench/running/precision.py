@@ -15,6 +15,8 @@ from vcebench.devices.norms import fused
 from vcebench.settings.config import Precision
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF = frozenset(_DTYPES)
+"""Tiers of 16 bits; a method that goes back through its prior's network has none of them."""
 
 
 _MATRICES = (nn.Linear, nn.modules.conv._ConvNd)

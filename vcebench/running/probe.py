@@ -18,9 +18,12 @@ from vcebench.data.base import ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import UserError, one_line
 from vcebench.folders.images import dequantise
+from vcebench.methods.core.bridge import BridgePrior
 from vcebench.methods.core.method import given
+from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
+from vcebench.running.assemble import WALKED
 from vcebench.running.halving import is_out_of_memory
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -68,7 +71,7 @@ def probe(worker: Worker, images: Sequence[Tensor]) -> None:
         _gradient(worker.guide, x)
         if worker.perceptual is not None and worker.guidance.lambda_perceptual != 0:
             _perceptual(worker.perceptual, x)
-        if "prior" in worker.method.needs:
+        if worker.method.needs & WALKED:
             _prior(worker, x)
     except torch.cuda.OutOfMemoryError:
         return  # the run goes on with smaller batches
@@ -155,28 +158,40 @@ def _perceptual(network: Callable[[Tensor], Tensor], x: Tensor) -> None:
 @torch.no_grad()
 def _prior(worker: Worker, x: Tensor) -> None:
     prior = given(worker.prior)
-    i = len(prior.schedule) // 2
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(x.shape, generator=generator).to(x)
-    z = prior.schedule.q_sample(x, i, noise)
+    i, z = _half_way(prior, x)
+    channels = x.shape[1]
+    role, kinds, said = "prior", {channels, 2 * channels}, "3 (noise) or 6 (noise and variance)"
+    if isinstance(prior, BridgePrior):
+        role, kinds, said = "bridge", {channels}, "3 (the direction to it)"
     for images in (z[:1], z):
         try:
-            out = _answer("prior", images, partial(prior.evaluate, images, i))
+            out = _answer(role, images, partial(prior.evaluate, images, i))
         except UserError as error:
             raise UserError(f"{error}{_sizes(worker, x.shape[1:], i)}") from error.__cause__
-        channels = images.shape[1]
-        if out.ndim != 4 or out.shape[1] not in (channels, 2 * channels):
+        if out.ndim != 4 or out.shape[1] not in kinds:
             raise UserError(
-                f"the prior gives {tuple(out.shape)} for images of shape {tuple(images.shape)}; a "
-                "prior of images with 3 channels gives 3 (noise) or 6 (noise and variance)"
+                f"the {role} gives {tuple(out.shape)} for images of shape {tuple(images.shape)}; a "
+                f"{role} of images with 3 channels gives {said}"
             )
         if out.shape[2:] != images.shape[2:] or len(out) != len(images):
             raise UserError(
-                f"the prior gives {tuple(out.shape)} for images of shape {tuple(images.shape)}"
+                f"the {role} gives {tuple(out.shape)} for images of shape {tuple(images.shape)}"
                 f"{_sizes(worker, x.shape[1:], i)}"
             )
         if not bool(out.isfinite().all()):
-            raise UserError("the prior gives NaN or infinity for a noisy image; check its weights")
+            raise UserError(
+                f"the {role} gives NaN or infinity for a noisy image; check its weights"
+            )
+
+
+def _half_way(prior: Prior, x: Tensor) -> tuple[int, Tensor]:
+    """An index of the chain, and the images noised to it."""
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
+    if isinstance(prior, BridgePrior):
+        i = len(prior.bridge) // 2
+        return i, prior.bridge.q_sample(x, i, noise)
+    i = len(prior.schedule) // 2
+    return i, prior.schedule.q_sample(x, i, noise)
 
 
 def _answer(role: str, images: Tensor, call: Callable[[], Any]) -> Tensor:

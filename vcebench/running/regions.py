@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from vcebench.data.base import HasRegions, ImageSet
@@ -13,10 +14,11 @@ from vcebench.data.masks import MaskFolder
 from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.attributions import ATTRIBUTIONS
 from vcebench.methods.core.regions import Cells, FreeForm, Region, everything
+from vcebench.methods.registry import METHODS
 from vcebench.models.attributions import captum_attribution
 from vcebench.settings.config import RunConfig
 from vcebench.settings.presets import region_cell
-from vcebench.settings.regions import CAPTUM, parse_region
+from vcebench.settings.regions import CAPTUM, RegionChoice, parse_region
 
 Finder = Callable[[int, str], Tensor]
 """Position and id of an image → where it may change, bool (1, H, W)."""
@@ -30,8 +32,10 @@ def region_of(config: RunConfig, shape: tuple[int, int, int]) -> Region | None:
     if config.region is None:
         return None
     choice = parse_region(config.region)
-    if choice.per_image:
-        return None
+    return None if choice.per_image else _looked_for(choice, config.dataset, shape)
+
+
+def _looked_for(choice: RegionChoice, dataset: str, shape: tuple[int, int, int]) -> Region:
     if choice.kind == "all":
         return everything
     if choice.kind == "free-form":
@@ -42,8 +46,48 @@ def region_of(config: RunConfig, shape: tuple[int, int, int]) -> Region | None:
         if name.startswith(CAPTUM)
         else ATTRIBUTIONS[name]
     )
-    cell = region_cell(config.dataset, shape[1:]) if choice.kind == "cells" else 1
+    cell = region_cell(dataset, shape[1:]) if choice.kind == "cells" else 1
     return Cells(choice.high, cell, attribution)
+
+
+def given_region(
+    method: str, asked: Tensor | str | None, images: Tensor
+) -> tuple[Region | None, list[Tensor | None]]:
+    """Where images from Python may change: what finds the regions of a batch, and each one's own.
+
+    Args:
+        method: id of a method.
+        asked: bool with shape (N, 1, H, W) or (N, H, W), or a word of `vcebench.settings.regions`.
+        images: uint8 with shape (N, 3, H, W).
+
+    Raises UserError: the method keeps to no region or has another one, or what is asked for does
+        not fit.
+    """
+    count, (height, width) = len(images), images.shape[2:]
+    entry = METHODS[method]
+    nobody: list[Tensor | None] = [None] * count
+    if entry.region is not None and asked is not None:
+        raise UserError(f"region is {entry.region} by definition of {method}; leave it away")
+    asked = entry.region if asked is None else asked
+    if asked is None:
+        return None, nobody
+    if not entry.factory.regional:
+        raise UserError(
+            f"{method} cannot be told where to change an image; use a method that is guided in "
+            "pixels, such as maskdime or rcsb-c"
+        )
+    if isinstance(asked, Tensor):
+        shapes = (count, 1, height, width), (count, height, width)
+        if asked.dtype != torch.bool or tuple(asked.shape) not in shapes:
+            raise UserError(
+                f"region is {asked.dtype} of shape {tuple(asked.shape)}; give bool of shape "
+                f"{shapes[0]}, True where an image may change"
+            )
+        return None, list(asked.reshape(shapes[0]).cpu())
+    choice = parse_region(asked)
+    if choice.per_image:
+        raise UserError(f"where that is in these images is not known: {asked}; give a tensor")
+    return _looked_for(choice, "", (3, height, width)), nobody
 
 
 def finder_of(config: RunConfig, images: ImageSet) -> Finder | None:
@@ -81,7 +125,7 @@ def _masks(config: RunConfig, images: ImageSet, digest: str) -> Finder:
             f"the masks in {folder.path} changed since the run began; restore them, or give "
             "another --output"
         )
-    left = folder.check(images, config.indices())
+    left = folder.check(images, config.indices(), config.skip_bad)
     if left:
         print(
             f"{len(left)} of {len(folder.files)} masks in {folder.path} belong to no image of this "

@@ -40,6 +40,7 @@ from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
 from vcebench.running.regions import finder_of
 from vcebench.running.repair import outcome, take_back, traced_before
+from vcebench.running.seen import seen
 from vcebench.running.tries import Item, Outcome
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -100,10 +101,12 @@ def run(
                     done = {row.index for row in store.finished.values()}
                     items = pending(config, images, done, skipped, traced_before(store))
                     outside = isinstance(worker.method, Outside)
+                    early = config.custom is not None
                     for batch in _batches(config, worker, items, engine):
                         results = [_finished(final, images, outside) for final in batch.finals]
                         store.commit(results)
                         shown.finished(batch.tries, [result.row for result in results])
+                        early = early and not _say(seen(batch.finals))
                 finally:
                     engine.close()
                     _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)

@@ -18,11 +18,13 @@ from vcebench.data.ids import safe_name
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.runfolder import RunFolder
+from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
 from vcebench.settings.config import RunConfig
 from vcebench.settings.custom import CustomTask, read_custom
+from vcebench.settings.origin import Imported
 
 
 def networks_of_run(
@@ -82,7 +84,7 @@ def judged_by(
     name = f"{safe_name(word)}-{digest[:8]}"
     bundle = replace(
         measuring,
-        classifier=other.classifier,
+        classifier=other.explained,
         hashes={**measuring.hashes, "classifier": digest},
         backbones={**measuring.backbones, "classifier": f"{name} (judge)"},
         codes={**measuring.codes, **other.codes} if other.codes else {},
@@ -93,20 +95,38 @@ def judged_by(
 def _load(folder: RunFolder, own: CustomTask | None, device: str) -> Bundle:
     """The networks here of a run's task, whatever the run had."""
     config = folder.config()
+    imported = isinstance(config.origin, Imported)
+    entry = DATASETS.get(config.dataset)
+    outside = entry is not None and entry.networks is not None
+    # Nothing is walked on here, and those may have no prior.
+    needs = frozenset[str]() if imported or outside or own is not None else Method.needs
     if config.custom is None:
         _check_registered(folder, config)
         with user_errors():
-            return load_bundle(config.dataset, config.task, device, classifier=config.classifier)
+            return load_bundle(
+                config.dataset,
+                config.task,
+                device,
+                classifier=config.classifier,
+                needs=needs,
+                required=not imported,
+            )
     if own is None:
         raise UserError(
             f"{folder.path} is of a task of one's own: name its file too, --config FILE.toml"
         )
     _check_question(folder, config.custom, own)
-    return load_own_bundle(own, device)
+    return load_own_bundle(own, device, needs=needs, required=not imported)
 
 
 def check_classifier(folder: RunFolder, bundle: Bundle) -> None:
-    """Refuse a classifier that is not the one the run explained, by digest."""
+    """Refuse a classifier that is not the one the run explained, by digest.
+
+    An imported run may be looked at without any.
+    """
+    if bundle.classifier is None and isinstance(folder.config().origin, Imported):
+        return
+    _ = bundle.explained  # a run of ours says what is missing
     stored = folder.network_digest("classifier")
     found = bundle.hashes.get("classifier")
     if stored is not None and found != stored:
@@ -138,15 +158,15 @@ def _check_registered(folder: RunFolder, config: RunConfig) -> None:
 def _check_question(folder: RunFolder, stored: Mapping[str, Any], own: CustomTask) -> None:
     """Refuse a file that asks something else than the run did; weights are compared by digest."""
     part = _mapping(stored.get("classifier"))
-    asked = own.classifier
-    pairs = {
+    pairs: dict[str, tuple[Any, Any]] = {
         "name": (stored.get("name"), own.name),
         "target": (stored.get("target"), own.target),
-        **{
-            f"classifier.{name}": (part.get(name), getattr(asked, name))
-            for name in ("index", "mean", "std")
-        },
     }
+    if part or own.classifier is not None:
+        pairs |= {
+            f"classifier.{name}": (part.get(name), getattr(own.classifier, name, None))
+            for name in ("index", "mean", "std")
+        }
     classes = _mapping(stored.get("data")).get("classes")
     if own.data.classes:
         pairs["data.classes"] = (classes, own.data.classes)

@@ -17,10 +17,17 @@
                                     # or diffusers = "FOLDER"
                                     # or checkpoint = "FILE.pt" with [prior.flags]
 
+    [robust]                        # for methods that need a robust classifier, such as dvce
+    trained = "robust.safetensors"  # by vcebench train robust; or as in [classifier]
+
+    [bridge]                        # for methods that walk on one, such as rcsb-c
+    trained = "bridge.safetensors"  # by vcebench train bridge
+
     [run]
     method = "maskdime"
 
-Paths are relative to the TOML file. Naming a factory means that its code is run.
+Of [prior] and [bridge], what the method does not walk on may be left out. Paths are relative to the
+TOML file. Naming a factory means that its code is run.
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictStr, ValidationError, field_validator, model_validator
 
@@ -38,21 +45,28 @@ from vcebench.data.folder import FolderSet, folder_set
 from vcebench.data.listing import are_class_numbers, list_csv, list_folder
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
-from vcebench.settings.parts import ClassifierPart, DataPart, Part, PriorPart
+from vcebench.settings.parts import BridgePart, ClassifierPart, DataPart, Part, PriorPart
 
 
 class CustomTask(Part):
     """Everything about a task of somebody's own that a run has to know; paths are absolute.
 
+    prior, bridge: what a method walks on; None for methods that do without.
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
+    classifier: None for imports, which do without.
+    robust: an adversarially robust classifier of the same classes, for methods that need one.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"classifier", "prior", "bridge", "robust"})
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
     data: DataPart
-    classifier: ClassifierPart
-    prior: PriorPart
+    classifier: ClassifierPart | None = None
+    prior: PriorPart | None = None
+    bridge: BridgePart | None = None
+    robust: ClassifierPart | None = None
 
     @field_validator("target", mode="before")
     @classmethod
@@ -84,6 +98,14 @@ class CustomTask(Part):
         """The same with the names of the classes that the images turned out to have."""
         data = self.data.model_copy(update={"classes": images.task.labels})
         return self.model_copy(update={"data": data})
+
+    def of_method(self, preset: str) -> Self:
+        """The same with the unit of a method, by its preset's id, as the only one."""
+        part = self.classifier
+        if part is None:
+            return self
+        chosen: dict[str, Any] = {"unit": part.units.get(preset, part.unit), "units": {}}
+        return self.model_copy(update={"classifier": part.model_copy(update=chosen)})
 
     def target_class(self, names: tuple[str, ...]) -> int | None:
         """Number of the class asked for. Raises UserError if it is no class."""
@@ -144,16 +166,19 @@ def read_custom(path: Path) -> tuple[CustomTask, dict[str, Any]]:
 
 _PATHS = {
     "data": ("folder", "labels"),
-    "classifier": ("torchscript", "weights", "folder"),
+    "classifier": ("torchscript", "weights", "folder", "trained"),
     "prior": ("trained", "diffusers", "checkpoint"),
+    "robust": ("torchscript", "weights", "folder", "trained"),
+    "bridge": ("trained",),
 }
 
 
 def _absolute(content: dict[str, Any], base: Path) -> dict[str, Any]:
     """The same with paths made absolute, and with the folder that factories are imported from."""
     found = dict(content)
-    if isinstance(found.get("classifier"), dict) and "factory" in found["classifier"]:
-        found["classifier"] = {"folder": ".", **found["classifier"]}
+    for section in ("classifier", "robust"):
+        if isinstance(found.get(section), dict) and "factory" in found[section]:
+            found[section] = {"folder": ".", **found[section]}
     for section, names in _PATHS.items():
         part = found.get(section)
         if isinstance(part, dict):
@@ -176,6 +201,8 @@ def first_complaint(error: Exception) -> str:
         return one_line(error)
     detail = error.errors()[0]
     keys = [str(part) for part in detail["loc"]]
+    if detail["type"] == "extra_forbidden":
+        return f"{'.'.join(keys)}: there is no such key; docs/own-data.md shows those that are"
     name = ".".join(k for k in keys if re.fullmatch(r"\w+", k) and k not in _KINDS)
     message = detail["msg"].removeprefix("Value error, ")
     value = detail["input"]

@@ -1,4 +1,4 @@
-"""The sections of a task of somebody's own: images, classifier, prior. See `settings.custom`."""
+"""Sections of a task of somebody's own: images, classifier, networks. See `settings.custom`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ class Part(BaseModel):
     def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         dump: dict[str, Any] = handler(self)
         fields = type(self).model_fields
-        unset = {n for n in self.later if getattr(self, n) == fields[n].get_default()}
+        unset = {
+            n
+            for n in self.later
+            if getattr(self, n) == fields[n].get_default(call_default_factory=True)
+        }
         return {name: value for name, value in dump.items() if name not in unset}
 
 
@@ -96,18 +100,19 @@ class DataPart(Part):
 
 
 class ClassifierPart(Part):
-    """The classifier: exactly one of factory, torchscript, architecture.
+    """The classifier: exactly one of factory, torchscript, architecture, trained.
 
     It gets images in [-1, 1] unless `mean` and `std` are given, of each channel or one for all:
     then ([0, 1] image - mean) / std. `index` picks one of several independent outputs; `unit` is a
-    factor of the class gradient. A factory, "package.module:function", is imported from `folder`,
-    that of the TOML file unless given, or from what is installed; it is called with `arguments` and
-    returns the network. `outputs` is the number of an architecture's; for others it says what they
-    are, "logits" or "probabilities". `entry` names the part of `weights` to take, if there are
-    several.
+    factor of the class gradient, `units` such factors by method, which go first. A factory,
+    "package.module:function", is imported from `folder`, that of the TOML file unless given, or
+    from what is installed; it is called with `arguments` and returns the network. `outputs` is the
+    number of an architecture's; for others it says what they are, "logits" or "probabilities".
+    `entry` names the part of `weights` to take, if there are several. `trained` is a
+    network file of this package.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"entry"})
+    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units"})
 
     factory: StrictStr | None = None
     folder: Path | None = None
@@ -120,7 +125,9 @@ class ClassifierPart(Part):
     std: Channels | None = None
     index: Annotated[StrictInt, Field(ge=0)] | None = None
     unit: Annotated[Number, Field(gt=0)] = 1.0
+    units: dict[StrictStr, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     entry: StrictStr | None = None
+    trained: Path | None = None
 
     @field_validator("mean", "std")
     @classmethod
@@ -148,9 +155,9 @@ class ClassifierPart(Part):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = (self.factory, self.torchscript, self.architecture)
+        kinds = (self.factory, self.torchscript, self.architecture, self.trained)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("give one of factory, torchscript, architecture")
+            raise ValueError("give one of factory, torchscript, architecture, trained")
         if (self.architecture is None) != (self.weights is None):
             raise ValueError("architecture and weights belong together")
         if (self.mean is None) != (self.std is None):
@@ -160,6 +167,10 @@ class ClassifierPart(Part):
         if self.entry is not None and self.weights is None:
             raise ValueError("entry names a part of weights, and there are none")
         return self
+
+    def is_calibrated(self, preset: str) -> bool:
+        """Whether somebody said how strongly a method is to guide, by its preset's id."""
+        return "unit" in self.model_fields_set or preset in self.units
 
     @property
     def meaning(self) -> Meaning | None:
@@ -193,3 +204,9 @@ class PriorPart(Part):
         if self.entry is not None and self.checkpoint is None:
             raise ValueError("entry names a part of a checkpoint, and there is none")
         return self
+
+
+class BridgePart(Part):
+    """The inpainting bridge that RCSB walks on, as `vcebench train bridge` leaves it."""
+
+    trained: Path

@@ -6,6 +6,7 @@ of the ImageNet tasks takes the class gradient with respect to the [0, 1] image 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
@@ -127,12 +128,31 @@ _DVCE = "released commands of DVCE"
 _REACH = "the length of true counterfactuals; not tuned further"
 
 
+_STANDARD = "RCSB's standard scale of a gradient; not tuned"
+_RELEASED_RCSB = "released configuration; that of the published figures is not known"
+
+
 def _rcsb(dataset: str, source: str, scale: float, **settings: Setting) -> list[MethodPreset]:
     """A, B and C with the published ratio 2:1:1 of s."""
     return [
         MethodPreset(method, dataset, source, {"scale": factor * scale, **settings})
         for method, factor in (("rcsb-a", 2), ("rcsb-b", 1), ("rcsb-c", 1), ("rcsb-released", 1))
     ] + [MethodPreset("inpaint", dataset, source, settings)]
+
+
+def _rcsb_steps(
+    dataset: str, scale: float, pixel: float, **settings: Setting
+) -> list[MethodPreset]:
+    """The steps to C with its s; a step of Adam without the norm is s/√(3HW), `pixel`, long."""
+    return [
+        MethodPreset(f"rcsb-step-{step}", dataset, source, {"scale": value, **settings})
+        for step, source, value in (
+            ("naive", _STANDARD, 1.0),
+            ("tweedie", _STANDARD, 1.0),
+            ("adam", "as long as rcsb-c's steps", pixel),
+            ("adaptive-norm", "as rcsb-c", scale),
+        )
+    ]
 
 
 METHOD_PRESETS: tuple[MethodPreset, ...] = (
@@ -158,9 +178,20 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     *_dvce("digits", _TRIED, class_scale=0.8, distance_scale=0.5),
     *_dvce("synthfaces", _TRIED, class_scale=0.3, distance_scale=0.25),
     *_dvce("synthroads", "as synthfaces'", class_scale=0.3, distance_scale=0.25),
-    # C on 16 images of val, with the bridge at 800 of its 2,000 steps: s of 1.5, 3, 6 and 12 turn
-    # .62, .88, 1 and 1 of them; B at 6 turns .88, A at 12 .50.
-    *_rcsb("digits", "tuned on val by this package", 6.0, moves=25),
+    # C on 16 images of val: s of 3 and 6 turn .88 and 1 of them, the oracle's .75 and .94; B at 6
+    # turns .88 and .69, A at 12 .50 and .38.
+    *_rcsb("digits", _TUNED, 6.0, moves=25),
+    *_rcsb_steps("digits", 6.0, 0.108, moves=25),
+    # Steps as long for a pixel as on digits.
+    *_rcsb("synthfaces", _START, 12.0, moves=25),
+    *_rcsb_steps("synthfaces", 12.0, 0.108, moves=25),
+    *_rcsb("synthroads", _START, 17.0, moves=25, cell=8),
+    *_rcsb_steps("synthroads", 17.0, 0.108, moves=25, cell=8),
+    *_rcsb("celeba", _RELEASED_RCSB, 1.5, cell=16, truncation=0.7),
+    *_rcsb("celebahq", _RELEASED_RCSB, 1.5, cell=16, truncation=0.7),
+    MethodPreset(
+        "rcsb-released", "imagenet", "released configuration", {"cell": 16, "truncation": 0.7}
+    ),
     MethodPreset("svce", "digits", _START, {"epsilon": 18.0}),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 10.0}),
@@ -187,8 +218,15 @@ def preset(dataset: str, task: str) -> Preset:
 
 
 def region_cell(dataset: str, size: tuple[int, int]) -> int:
-    """Side of a region's cells, in pixels: a sixteenth of the shorter side, at least 4."""
-    return 8 if dataset == "synthroads" else max(4, min(size) // 16)
+    """Side of a region's cells, in pixels: about a sixteenth of the shorter side, at least 4.
+
+    Of what divides both sides, the nearest.
+    """
+    if dataset == "synthroads":
+        return 8
+    wanted, common = max(4, min(size) // 16), math.gcd(*size)
+    sides = (side for side in range(1, common + 1) if common % side == 0)
+    return min(sides, key=lambda side: abs(side - wanted))
 
 
 def rows() -> Iterator[dict[str, object]]:

@@ -135,6 +135,8 @@ def with_custom(request: Request, path: Path) -> Request:
         for name, value in table.named().items()
         if getattr(request, name) == getattr(defaults, name)
     }
+    if "region" in chosen and (folder := mask_folder(chosen["region"], path.resolve().parent)):
+        chosen["region"] = str(folder)
     return replace(
         request,
         **chosen,
@@ -146,8 +148,29 @@ def with_custom(request: Request, path: Path) -> Request:
 
 
 def _custom(request: Request, images: ImageSet) -> dict[str, Any] | None:
-    custom = request.custom
-    return None if custom is None else custom.named(images).model_dump(mode="json")
+    if request.custom is None:
+        return None
+    custom = request.custom.named(images).of_method(_preset_id(request.method))
+    return custom.model_dump(mode="json")
+
+
+def uncalibrated(request: Request) -> str | None:
+    """A line on a method that guides with a classifier whose unit nobody said; None for others."""
+    custom, preset = request.custom, _preset_id(request.method)
+    part = None if custom is None else custom.classifier
+    if part is None or part.is_calibrated(preset):
+        return None
+    if "lambda_class" not in METHODS[request.method].factory.weights:
+        return None
+    return (
+        f"{preset} is not calibrated for this classifier, its unit is 1: `vcebench calibrate "
+        f"--config FILE.toml --method {request.method}` finds one"
+    )
+
+
+def _preset_id(method: str) -> str:
+    """The id whose presets, and whose unit, hold for a method."""
+    return METHODS[method].preset or method
 
 
 def _region(request: Request) -> dict[str, str]:
@@ -166,11 +189,34 @@ def _region(request: Request) -> dict[str, str]:
             f"{request.method} cannot be told where to change an image; use a method that is "
             "guided in pixels, such as maskdime or rcsb-c"
         )
-    if Path(asked).is_dir():
-        return {"region": f"files:{MaskFolder(Path(asked)).digest()}", "masks": asked}
-    if parse_region(asked).kind == "files":
-        raise UserError("name the folder of the masks: --region FOLDER")
+    if (folder := mask_folder(asked)) is not None:
+        return {"region": f"files:{MaskFolder(folder).digest()}", "masks": str(folder)}
+    parse_region(asked)
     return {"region": asked}
+
+
+def told_region(config: RunConfig) -> str | None:
+    """Where images may change if a person said so and not the method's id; digests shortened."""
+    if config.region is None or config.method not in METHODS:
+        return config.region
+    if config.region == METHODS[config.method].region:
+        return None
+    return config.region[:18] if config.region.startswith("files:") else config.region
+
+
+def mask_folder(region: str, base: Path = Path()) -> Path | None:
+    """The folder of masks that a region names, from `base`; None if it is a word, or not there.
+
+    Raises UserError: a digest in place of a folder, which says nothing of where the masks are.
+    """
+    try:
+        kind = parse_region(region).kind
+    except UserError:
+        folder = base / Path(region).expanduser()
+        return folder if folder.is_dir() else None
+    if kind == "files":
+        raise UserError("name the folder of the masks: --region FOLDER")
+    return None
 
 
 def _images(request: Request) -> ImageSet:
@@ -205,7 +251,7 @@ def usual_settings(name: str, dataset: str, task: str) -> dict[str, Setting]:
 
 
 def _method_preset(name: str, dataset: str, task: str) -> MethodPreset:
-    return method_preset(METHODS[name].preset or name, dataset, task)
+    return method_preset(_preset_id(name), dataset, task)
 
 
 def _check_weights(request: Request) -> None:

@@ -35,6 +35,7 @@ class RunTable(BaseModel):
     seed: Annotated[StrictInt, Field(ge=0)] | None = None
     precision: Precision | None = None
     image_format: Literal["png", "jpeg"] | None = None
+    region: StrictStr | None = None
     lambda_class: tuple[Number, ...] | None = None
     lambda_perceptual: Number | None = None
     lambda_l1: Number | None = None

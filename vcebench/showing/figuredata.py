@@ -85,14 +85,14 @@ def curves_of(folder: RunFolder, bundle: Bundle, images: int = CURVE_IMAGES) -> 
         raise UserError(f"{folder.path} has no correctly classified image for COUT curves")
     device = bundle.device
     inputs = folder.images("inputs", rows)
-    classes = bundle.classifier.probabilities(dequantise(inputs[:1].to(device))).shape[1]
+    classes = bundle.explained.probabilities(dequantise(inputs[:1].to(device))).shape[1]
     check_classes(folder, rows, classes)
     found = cout.cout(
         inputs,
         folder.images("counterfactuals", rows),
         torch.tensor([row.source for row in rows]),
         torch.tensor([row.target for row in rows]),
-        lambda batch: bundle.classifier.probabilities(dequantise(batch.to(device))),
+        lambda batch: bundle.explained.probabilities(dequantise(batch.to(device))),
     )
     return Curves(label_of(folder), found.fractions, found.target, found.source)
 
@@ -106,6 +106,8 @@ def label_correlations(
         UserError: the data set has no attributes.
     """
     config = folder.config()
+    if config.custom is not None:
+        raise UserError("a task of one's own has no attributes, hence no correlations behind CD")
     with user_errors():
         training = open_dataset(config.dataset, config.task, "train", data_root)
     query = training.task.attribute

@@ -6,15 +6,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vcebench.data.base import ImageSet
 from vcebench.data.registry import PLAIN, open_dataset
+from vcebench.errors import user_errors
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.directions import unit
 from vcebench.methods.core.guidance import Guidance, TargetClassifier
 from vcebench.methods.core.method import given
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.dime import DiMEUnconditional
+from vcebench.models.bundle import Bundle
 from vcebench.models.loading import load_bundle
+from vcebench.models.own import load_own_bundle
 from vcebench.models.shipped import ASSETS
+from vcebench.settings.custom import CustomTask
 from vcebench.settings.presets import preset
 from vcebench.showing.pictures import example_sheet
 from vcebench.weights.shipped import read_card
@@ -42,12 +47,36 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
     """
     images = open_dataset(dataset, None, split)
     bundle = load_bundle(dataset, images.task.name)
-    examples = [images[index] for index in range(SHOWN)]
+    return _drawn(images, bundle, preset(dataset, images.task.name).tau, seeds)
+
+
+def own_prior_sheet(
+    custom: CustomTask, images: ImageSet, tau: object = None, seeds: int = 2
+) -> Image.Image:
+    """The same of somebody's own images and prior.
+
+    Args:
+        tau: noise level, 60 if it is no number.
+
+    Raises UserError: a network cannot be loaded or does not fit the images.
+    """
+    bundle = load_own_bundle(custom.named(images), metrics=False)
+    usual = preset(custom.name, images.task.name).tau
+    with user_errors():
+        steps = DiMEUnconditional(tau=tau if isinstance(tau, int) else usual)
+        steps.check(bundle.prior, (3, *images.size))
+    return _drawn(images, bundle, steps.tau, seeds)
+
+
+@torch.no_grad()
+def _drawn(images: ImageSet, bundle: Bundle, tau: int, seeds: int) -> Image.Image:
+    """Inputs, the same noised to τ, and denoised from there."""
+    dataset = images.name
+    examples = [images[index] for index in range(min(SHOWN, len(images)))]
     x = dequantise(torch.stack([example.image for example in examples]))
-    tau = preset(dataset, images.task.name).tau
     explainer, prior = DiMEUnconditional(tau=tau), given(bundle.prior)
-    target = bundle.classifier.decide(x).target
-    guidance = Guidance(bundle.classifier, torch.zeros(len(x)), bundle.perceptual)
+    target = bundle.explained.decide(x).target
+    guidance = Guidance(bundle.explained, torch.zeros(len(x)), lambda_perceptual=0)
     columns: dict[str, Tensor] = {"input": x}
     for seed in range(seeds):
         shape = (x.shape[1], x.shape[2], x.shape[3])
@@ -57,7 +86,7 @@ def prior_sheet(dataset: str, split: str | None = None, seeds: int = 2) -> Image
         drawn = explainer.explain(x, target, prior=prior, guidance=guidance, noise=noise)
         columns[f"denoised, seed {seed}"] = drawn.x_cf
     heads = ["input", f"noised to {tau}", *(f"denoised, seed {seed}" for seed in range(seeds))]
-    tiles = [(head, quantise(columns[head][row])) for row in range(SHOWN) for head in heads]
+    tiles = [(head, quantise(columns[head][row])) for row in range(len(x)) for head in heads]
     return example_sheet(tiles, columns=2 * len(heads))
 
 
@@ -81,9 +110,9 @@ def robust_sheet(dataset: str, split: str | None = None) -> Image.Image:
     plain = load_bundle(dataset, f"{name}-{PLAIN}", needs=set(), metrics=False)
     epsilon = float(read_card(ASSETS / dataset / "robust.safetensors")["epsilon"])
     assert bundle.robust is not None
-    kinds = {"robust": bundle.robust, "explained": bundle.classifier, "plain": plain.classifier}
+    kinds = {"robust": bundle.robust, "explained": bundle.explained, "plain": plain.explained}
     x = dequantise(torch.stack([images[index].image for index in range(SHOWN)]))
-    target = bundle.classifier.decide(x).target
+    target = bundle.explained.decide(x).target
     columns = {"input": x} | {
         kind: ascend(classifier, x, target, ASCENT * epsilon) for kind, classifier in kinds.items()
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from vcebench.data.base import ImageSet
 from vcebench.data.registry import open_dataset
 from vcebench.showing.pictures import example_sheet
 
@@ -25,9 +26,15 @@ def sheet_of(
         own = import_module(f"vcebench.data.{images.name}.sheet")
         sheet: Image.Image = own.contact_sheet(split=images.split)
         return sheet
+    return sheet_of_images(images)
+
+
+def sheet_of_images(images: ImageSet) -> Image.Image:
+    """The first images of a set, each under the name of its class."""
     names = dict(zip(images.task.classes, images.task.labels, strict=True))
     shown = []
     for index in range(min(SHOWN, len(images))):
         example = images[index]
-        shown.append((f"{names.get(example.label, example.label)}", example.image))
+        unknown = "unlabelled" if example.label < 0 else f"class {example.label}"
+        shown.append((names.get(example.label, unknown), example.image))
     return example_sheet(shown)

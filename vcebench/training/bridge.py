@@ -7,12 +7,19 @@ Algorithm 1, with the loss restricted to the region as its inpainting networks a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vcebench.methods.core.bridge import Bridge
+from vcebench.folders.images import dequantise, quantise
+from vcebench.methods.core.bridge import Bridge, BridgePrior
+from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.method import Extras
+from vcebench.methods.core.noise import KeyedNoise
+from vcebench.methods.rcsb import Inpainting
+from vcebench.models.classifier import TargetClassifier
 from vcebench.models.shipped import ASSETS
 from vcebench.training import augment, holes
 from vcebench.training.half import half
@@ -26,6 +33,8 @@ BRIDGE = {"steps": STEPS, "beta_max": 1.0}
 REGIONS = 2000
 NONE: dict[str, float] = {}
 FOCUS, SHARE = 0.7, 0.7
+AREA, MOVES, TRUNCATION = 0.3, 25, 0.6
+"""Of the fills that a bridge is measured by."""
 
 Batch = Callable[[torch.Generator], Tensor]
 """Draws a batch of images in [-1, 1], float32 with shape (B, 3, H, W)."""
@@ -105,20 +114,67 @@ def bridge_loss(batch: Batch, size: tuple[int, int], seed: int, bf16: bool = Tru
     return loss
 
 
-def bridge_figures(network: nn.Module, start: nn.Module, images: Tensor) -> dict[str, Any]:
-    """How well a bridge finds the image, against the weights its training began with.
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What a bridge is measured on.
+
+    Attributes:
+        images: uint8 pictures that no network here was trained on, with shape (N, 3, H, W).
+        labels: their classes, int64 with shape (N,).
+        judge: the data set's oracle, asked for these classes.
+    """
+
+    images: Tensor
+    labels: Tensor
+    judge: TargetClassifier
+
+
+def bridge_figures(network: nn.Module, start: nn.Module, held_out: HeldOut) -> dict[str, Any]:
+    """How well a bridge finds the image, against the weights its training began with; its fills.
 
     Args:
         network: the trained bridge.
         start: the bridge before its first step.
-        images: held-out uint8 images, with shape (N, 3, H, W).
+        held_out: what it is measured on.
 
     Returns:
-        `x0_error`, mean |x̂0 - x| on [-1, 1] inside regions of cells at index 150 of 500, and
-        `gain`, how many times as large that error was at the start.
+        `x0_error`, mean |x̂0 - x| on [-1, 1] inside regions of cells at index 150 of 500; `gain`,
+        how many times as large that error was at the start; `label_kept`, share of unguided fills
+        of three tenths of the image in which the oracle sees the image's label, and `label_seen`,
+        the same of the images themselves.
     """
+    images = held_out.images
     error, before = x0_error(network, images), x0_error(start.eval(), images)
-    return {"x0_error": error, "gain": before / error}
+    seen, kept = labels_seen(network, held_out)
+    return {"x0_error": error, "gain": before / error, "label_seen": seen, "label_kept": kept}
+
+
+def labels_seen(network: nn.Module, held_out: HeldOut, batch: int = 64) -> tuple[float, float]:
+    """Share of images, and of their unguided fills as stored, in which the oracle sees the label.
+
+    Fills are walks of 25 moves from truncation .6 inside random cells of three tenths of the image.
+    """
+    images, labels, judge = held_out.images, held_out.labels, held_out.judge
+    height, width = images.shape[2:]
+    regions = holes.cell_library(height, width, len(images), seed=0, area=AREA)
+    method = Inpainting(moves=MOVES, truncation=TRUNCATION)
+    prior = BridgePrior(network, Bridge(STEPS))
+    ids = [str(k) for k in range(len(images))]
+    seen = kept = 0
+    for first in range(0, len(images), batch):
+        rows = slice(first, first + batch)
+        x, label = augment.to_network(images[rows]), labels[rows]
+        found = method.explain(
+            x,
+            label,
+            prior=prior,
+            guidance=Guidance(judge, torch.zeros(len(x)), lambda_perceptual=0),
+            noise=KeyedNoise(0, "fills", ids[rows], (3, height, width)),
+            extras=Extras(region=regions[rows]),
+        )
+        seen += int((judge.predict(x) == label).sum())
+        kept += int((judge.predict(dequantise(quantise(found.x_cf))) == label).sum())
+    return seen / len(images), kept / len(images)
 
 
 def x0_error(network: nn.Module, images: Tensor, index: int = 150, batch: int = 128) -> float:
@@ -148,7 +204,7 @@ def bridge_part(
     config: dict[str, Any],
     settings: LoopSettings,
     loss: Callable[[], Loss],
-    held_out: Callable[[], Tensor],
+    held_out: Callable[[], HeldOut],
     *,
     floors: dict[str, float] = NONE,
     ceilings: dict[str, float] = NONE,
@@ -158,8 +214,8 @@ def bridge_part(
     Args:
         config: of the U-Net; three output channels are added.
         loss: opens the data, see `bridge_loss`.
-        held_out: opens the pictures it is measured on, uint8 (N, 3, H, W).
-        floors, ceilings: of its figures.
+        held_out: opens what it is measured on.
+        floors, ceilings: of its figures, besides that of the labels in fills.
     """
     part = Part(
         name="bridge",
@@ -176,7 +232,7 @@ def bridge_part(
         measure=lambda network: bridge_figures(network, part.initial()[0], held_out()),
         begin=ASSETS / dataset / "prior.safetensors",
         facts={"bridge": BRIDGE},
-        floors=floors,
+        floors={"label_kept": 0.9, **floors},
         ceilings=ceilings,
     )
     return part

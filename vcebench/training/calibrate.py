@@ -37,6 +37,9 @@ from vcebench.settings.config import LADDER
 from vcebench.settings.presets import preset
 from vcebench.weights.shipped import update_card
 
+CHUNK = 8
+"""Images explained at a time; a unit is given up once too many of them have not flipped."""
+
 GRID = tuple(2.0**k for k in range(-5, 4))
 PERCEPTUAL_SHARE = 0.1
 
@@ -49,11 +52,13 @@ class Trial:
         unit: factor inside L_class.
         flipped: share of images flipped at λ_c = 8.
         l1: mean absolute change on [0, 1].
+        images: how many were explained.
     """
 
     unit: float
     flipped: float
     l1: float
+    images: int
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,18 @@ class Images:
     target: Tensor
     source: Tensor
 
+    def part(self, first: int, count: int) -> Images:
+        """Some of them, from the first one on."""
+        where = slice(first, first + count)
+        return Images(self.x[where], self.ids[where], self.target[where], self.source[where])
+
 
 def load_images(dataset: str, task: str, bundle: Bundle, count: int) -> Images:
     """The first `count` images of the task's `val` split."""
     data = open_dataset(dataset, task, split="val")
     examples = [data[i] for i in range(count)]
     x = dequantise(torch.stack([e.image for e in examples]))
-    decision = bundle.classifier.decide(x)
+    decision = bundle.explained.decide(x)
     return Images(x, [e.id for e in examples], decision.target, decision.source)
 
 
@@ -106,9 +116,29 @@ def attempt(
         noise=_noise(images),
     )
     stored = dequantise(quantise(found.x_cf))
-    margin = bundle.classifier.margin(stored, images.target, images.source)
+    margin = bundle.explained.margin(stored, images.target, images.source)
     change = (stored - images.x).abs().mean() / 2
-    return Trial(unit, float((margin > 0).float().mean()), float(change))
+    return Trial(unit, float((margin > 0).float().mean()), float(change), len(images.x))
+
+
+def attempt_until(
+    bundle: Bundle,
+    images: Images,
+    dataset: str,
+    task: str,
+    unit: float,
+    perceptual: float,
+    wanted: float,
+) -> Trial:
+    """The same in chunks, given up once the wanted share cannot be reached any more."""
+    total, seen, flips, change = len(images.x), 0, 0.0, 0.0
+    while seen < total and seen - flips <= (1 - wanted) * total + 1e-9:
+        some = images.part(seen, CHUNK)
+        found = attempt(bundle, some, dataset, task, unit, perceptual)
+        seen += found.images
+        flips += found.flipped * found.images
+        change += found.l1 * found.images
+    return Trial(unit, flips / seen, change / seen, seen)
 
 
 def calibrate(
@@ -131,7 +161,7 @@ def calibrate(
     ratio = perceptual_ratio(bundle, images)
     for unit in GRID:
         perceptual = PERCEPTUAL_SHARE * ratio * unit if first else bundle.perceptual_unit
-        trial = attempt(bundle, images, dataset, task, unit, perceptual)
+        trial = attempt_until(bundle, images, dataset, task, unit, perceptual, wanted)
         print(f"{task}: {trial}", file=sys.stderr, flush=True)
         if trial.flipped >= wanted:
             files = FILES[dataset]
@@ -178,7 +208,7 @@ def match(
 
 def _guidance(bundle: Bundle, images: Images, unit: float, perceptual: float) -> Guidance:
     return Guidance(
-        bundle.classifier,
+        bundle.explained,
         torch.full((len(images.x),), LADDER[0]),
         bundle.perceptual,
         source=images.source,

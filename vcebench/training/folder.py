@@ -73,13 +73,26 @@ def train_own(
 
     Raises UserError: no image, one that cannot be read, or a size or width that does not fit.
     """
+    images = folder_set("own", task_of(()), folder, list_all(folder), Geometry(*plan.size))
+    return train_on(role, images, output, plan, restart, progress, skip_bad)
+
+
+def train_on(
+    role: str,
+    images: FolderSet,
+    output: Path,
+    plan: OwnPlan,
+    restart: bool = False,
+    progress: bool = True,
+    skip_bad: bool = False,
+) -> Path:
+    """The same on an image set that is there already, of the plan's size; see `train_own`."""
     height, width = plan.size
     if height % 8 or width % 8 or min(plan.size) < 8:
         raise UserError(f"the size is {height}x{width}; use multiples of 8")
     if plan.width < 32 or plan.width % 32:
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
-    images = folder_set("own", task_of(()), folder, list_all(folder), Geometry(height, width))
-    usable, digest = _look_through(images, skip_bad)
+    usable, digest = look_through(images, skip_bad)
     for line in images.notes():
         print(line, file=sys.stderr)
     material = _Material(images, usable, digest, plan)
@@ -87,8 +100,13 @@ def train_own(
     return train_part("own", part, output, restart=restart, progress=progress)
 
 
-def _look_through(images: FolderSet, skip_bad: bool) -> tuple[list[int], str]:
-    """Positions of the images that can be read, and a digest of all their pixels in order."""
+def look_through(
+    images: FolderSet, skip_bad: bool, labelled: bool = False
+) -> tuple[list[int], str]:
+    """Positions of the images that can be read, and a digest of all their pixels in order.
+
+    labelled: the digest is of their labels too.
+    """
     digest, usable = hashlib.sha256(), []
     for index in range(len(images)):
         try:
@@ -99,7 +117,8 @@ def _look_through(images: FolderSet, skip_bad: bool) -> tuple[list[int], str]:
             print(f"skipped: {one_line(error)}", file=sys.stderr)
             continue
         usable.append(index)
-        digest.update(input_digest(example.image, UNLABELLED).encode())
+        label = example.label if labelled else UNLABELLED
+        digest.update(input_digest(example.image, label).encode())
     if not usable:
         raise UserError(f"{images.root} holds no image that can be read; put some in")
     return usable, digest.hexdigest()

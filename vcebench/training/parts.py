@@ -103,8 +103,9 @@ def train_part(
 ) -> Path:
     """Train a part, or go on training it, and write OUTPUT/NAME.safetensors.
 
-    A part whose network file is already there, from the same recipe, is left alone; one of
-    somebody's own images, from another recipe, is kept under another name.
+    A part whose network file is already there, from the same recipe, is left alone, but for its
+    card where a figure that has a bound by now was not measured then. One of somebody's own images,
+    from another recipe, is kept under another name.
 
     Args:
         output: folder of the network files; the training state lies in its folder `state`.
@@ -118,8 +119,10 @@ def train_part(
     checkpoint = output / "state" / f"{part.name}.pt"
     if restart:
         checkpoint.unlink(missing_ok=True)
-    elif path.exists() and read_card(path).get("recipe") == part.recipe():
+    elif path.exists() and (card := read_card(path)).get("recipe") == part.recipe():
         _say(f"{part.name}: already trained ({path})", progress)
+        if not {*part.floors, *part.ceilings} <= card.get("measured", {}).keys():
+            _measure(path, part, progress)
         return path
     output.mkdir(parents=True, exist_ok=True)
     network, trained = part.initial()
@@ -136,13 +139,18 @@ def train_part(
     if part.inputs and path.exists():
         _keep_aside(path, part, progress)
     save_network(path, network, part.architecture, part.config, _card(dataset, part, seconds))
+    _measure(path, part, progress)
+    checkpoint.unlink(missing_ok=True)
+    return path
+
+
+def _measure(path: Path, part: Part, progress: bool) -> None:
+    """Write on a network's card what it measures after the float16 round trip, and its recipe."""
     reloaded, _ = load_network(path)
     with torch.no_grad():
         measured = part.measure(reloaded)
     update_card(path, measured=measured, recipe=part.recipe())
-    checkpoint.unlink(missing_ok=True)
     _say(f"{part.name}: {measured}", progress)
-    return path
 
 
 def take_over(network: nn.Module, path: Path) -> None:

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.data.synthfaces.scm import INDEX, NAMES
-from vcebench.models.shipped import ASSETS
+from vcebench.models.classifier import BinaryClassifier
+from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment, shortcuts
-from vcebench.training.bridge import bridge_loss, bridge_part
+from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
     faces,
@@ -157,16 +158,16 @@ def _robust() -> Part:
         summary=(
             "Guides methods that need a robust classifier in the tasks smile and age; explained in "
             "the task smile-robust. Trained on the second half of `train`. The goal of 0.85 under "
-            "attack was reached for Smiling and not for Young."
+            "attack was missed for Young, by half a thousandth, after 1.5 times the recipe's steps."
         ),
         config={"outputs": len(names), "widths": (24, 32, 64, 96), "grid": 4},
         settings=LoopSettings(
-            steps=800, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
+            steps=2250, seed=126, learning_rate=3e-3, weight_decay=1e-4, ema=0.995, save_every=50
         ),
         loss=robust_loss(source, logit_losses, shifted, batch=32),
         epsilon=0.5,
         questions=questions,
-        floors=floors(0.95, 0.85, ["Smiling "]) | floors(0.95, 0.78, ["Young "]),
+        floors=floors(0.95, 0.85, ["Smiling "]) | floors(0.95, 0.84, ["Young "]),
         facts={"attributes": list(names)},
     )
 
@@ -253,6 +254,14 @@ def _identity() -> Part:
     )
 
 
+def held_out() -> HeldOut:
+    """The first 512 faces of `test`; whether they smile, the oracle says."""
+    images, attributes = faces("test", 512)
+    smiling = NAMES.index("Smiling")
+    oracle = load_network(ASSETS / "synthfaces" / "oracle.safetensors")[0]
+    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, smiling))
+
+
 def _bridge() -> Part:
     def open_data() -> Loss:
         images, _ = faces("train")
@@ -270,8 +279,8 @@ def _bridge() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=3000, seed=181, learning_rate=5e-4, ema=0.999),
+        settings=LoopSettings(steps=2000, seed=181, learning_rate=5e-4, ema=0.998),
         loss=open_data,
-        held_out=lambda: faces("test", 512)[0],
+        held_out=held_out,
         floors={"gain": 3.0},
     )

@@ -7,13 +7,15 @@ definitions at full size (`manifests/ID.json`, after wrappers and prefixes are t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from vcebench.data.registry import UnknownNameError
 
 RUN_ROLES = ("prior", "classifier", "perceptual")
-"""Roles without which nothing can be explained; all others are needed by metrics only."""
+"""Roles without which most methods explain nothing."""
+METHOD_ROLES = ("robust", "bridge")
+"""Roles that some methods need; all others are needed by metrics only."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Card:
         numpy_pickle: the file is a pickle of {name: numpy array}.
         prefix: what the network's keys begin with in the file.
         manifest: card whose keys and shapes this network has too; its own if empty.
+        outputs: channels of the last convolution, where the manifest's network has more.
+        average: entry of the file that holds a moving average of the wrapped state dict's tensors,
+            without their names; the card is of that average. Imported files have names.
     """
 
     id: str
@@ -47,18 +52,42 @@ class Card:
     numpy_pickle: bool = False
     prefix: str = ""
     manifest: str = ""
+    outputs: int | None = None
+    average: str = ""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Key → shape of every tensor of the network."""
         name = f"{self.manifest or self.id}.json"
         text = (files("vcebench.weights") / "manifests" / name).read_text()
-        return {key: tuple(shape) for key, shape in json.loads(text).items()}
+        cut = () if self.outputs is None else (self.outputs,)
+        return {
+            key: (*cut, *shape[1:]) if cut and key.startswith("out.2.") else tuple(shape)
+            for key, shape in json.loads(text).items()
+        }
 
 
 _DIME = "model hub repository guillaumejs2403/DiME (linked in the README of guillaumejs2403/DiME)"
 _ACE = "model hub repository guillaumejs2403/ACE (linked in the README of guillaumejs2403/ACE)"
 _STEEX = "release assets of valeoai/STEEX on GitHub"
 _DECISION = "checkpoints_decision_densenet.tar.gz"
+
+
+def _bridges(id: str, name: str, manifest: str) -> tuple[Card, Card]:
+    """A checkpoint of RCSB as its code loads it, and the moving average that I²SB samples with."""
+    raw = Card(
+        id,
+        f"RCSB bridge, {name}, raw network",
+        f"the {name} bridge",
+        "linked in the authors' repository of RCSB (openreview.net/forum?id=gqeXXrIMr0)",
+        wrapper="net",
+        ignorable=("noise_levels",),
+        prefix="diffusion_model.",
+        manifest=manifest,
+        outputs=3,
+    )
+    title = f"RCSB bridge, {name}, moving average"
+    return raw, replace(raw, id=f"{id}-ema", title=title, average="ema")
+
 
 CARDS: dict[str, Card] = {
     card.id: card
@@ -117,6 +146,9 @@ CARDS: dict[str, Card] = {
             prefix="model.",
             manifest="imagenet-classifier",
         ),
+        *_bridges("celeba-bridge", "CelebA 128", "celeba-prior"),
+        *_bridges("celebahq-bridge", "CelebA-HQ 256", "imagenet-prior"),
+        *_bridges("imagenet-bridge", "ImageNet 256", "imagenet-prior"),
         Card(
             "celeba-oracle",
             "attribute oracle, BTE/DiME (VGGFace2 ResNet-50)",
@@ -188,12 +220,14 @@ _COMMON = {
 ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "celeba": {
         "prior": ("celeba-prior",),
+        "bridge": ("celeba-bridge", "celeba-bridge-ema"),
         "classifier": ("celeba-classifier",),
         "oracle": ("celeba-oracle",),
         "identity": ("vggface2", "facenet"),
     },
     "celebahq": {
         "prior": ("celebahq-prior",),
+        "bridge": ("celebahq-bridge", "celebahq-bridge-ema"),
         "classifier": ("celebahq-classifier",),
         "oracle": ("celebahq-oracle",),
         "identity": ("vggface2", "facenet"),
@@ -208,6 +242,7 @@ ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "imagenet": {
         "prior": ("imagenet-prior",),
+        "bridge": ("imagenet-bridge", "imagenet-bridge-ema"),
         "classifier": ("imagenet-classifier",),
         "robust": ("imagenet-robust", "imagenet-robust-l2"),
     },

@@ -35,6 +35,8 @@ def read_state(path: Path, card: Card) -> dict[str, Tensor]:
     """
     content = load_file_safely(path, card.numpy_pickle)
     state = unwrap(content, path, card.wrapper, card.groups)
+    if card.average and path.suffix != ".safetensors":
+        state = _averaged(content, state, path, card)
     return fit_state({k.removeprefix(card.prefix): v for k, v in state.items()}, card, path)
 
 
@@ -95,6 +97,24 @@ def unwrap(
         if name is not None and isinstance(content.get(name), Mapping):
             return _plain(content[name], path)
     return _plain(content, path)
+
+
+def _averaged(
+    content: Mapping[str, Any], raw: Mapping[str, Tensor], path: Path, card: Card
+) -> dict[str, Tensor]:
+    """The moving average of a state dict, which lists its tensors in the order of their names."""
+    names = [key for key in raw if not _matches(key, card.ignorable)]
+    entry = content.get(card.average)
+    values = entry.get("shadow_params") if isinstance(entry, Mapping) else None
+    fits = isinstance(values, list) and [getattr(v, "shape", None) for v in values] == [
+        raw[key].shape for key in names
+    ]
+    if not isinstance(values, list) or not fits:
+        raise NetworkFileError(
+            f"{path} holds no moving average of all {len(names)} tensors in its entry "
+            f"{card.average!r}; import it as {card.id.removesuffix('-ema')}, which is not averaged"
+        )
+    return dict(zip(names, values, strict=True))
 
 
 def _plain(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What every method promises: its cost, its settings, and independence of the batch."""
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -186,6 +187,35 @@ def test_unknown_method_names_the_nearest():
 def test_bad_settings_are_refused_in_one_sentence(settings, message):
     with pytest.raises(MethodError, match=message):
         registry.method("maskdime", **settings)
+
+
+OF_ANOTHER_TYPE = {
+    "int": ["60", True, 60.0, [60], None],
+    "float": ["0.5", True, [0.5], None],
+    "bool": [1, "true", None],
+    "str": [1, None, True],
+    "int | None": ["60", True, 60.5],
+}
+SETTINGS = {
+    (field.name, field.type): name
+    for name, entry in registry.METHODS.items()
+    for field in dataclasses.fields(entry.factory)
+    if field.name in entry.parameters()
+}
+
+
+@pytest.mark.parametrize(("setting", "kind"), SETTINGS, ids=[name for name, _ in SETTINGS])
+def test_settings_of_another_type_are_refused(setting, kind):
+    for value in OF_ANOTHER_TYPE[kind]:
+        with pytest.raises(MethodError, match=f"^{setting.replace('_', '-')} is .*; use") as error:
+            registry.method(SETTINGS[setting, kind], **{setting: value})
+        assert repr(value) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_and_none_are_taken_where_they_fit():
+    assert registry.method("maskdime", guidance_scale=8).guidance_scale == 8
+    assert registry.method("fastdime", warm_up=None).warm_up is None
 
 
 def test_what_defines_a_method_cannot_be_changed():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import vcebench
+from vcebench.methods import Bridge, BridgePrior
 from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.bundle import Bundle
 
@@ -91,6 +92,27 @@ def test_an_image_of_the_target_class_stays_as_it_is(bundle: Bundle) -> None:
     assert found.prediction.equal(prediction)
 
 
+def test_results_are_a_table_a_picture_and_single_images(bundle: Bundle) -> None:
+    found = explain(bundle, class_unit=3000.0)
+    table = found.to_frame()
+    assert len(found) == len(table) == 5
+    assert table["target"].tolist() == found.target.tolist()
+    assert {"flipped", "nfe", "backward", "already_target"} <= set(table.columns)
+    one = found[3]
+    assert torch.equal(one.counterfactual, found.counterfactuals[3])
+    assert one.image is not None
+    assert torch.equal(one.image, IMAGES[3])
+    assert one.facts["prediction"] == int(found.prediction[3])
+    assert found[-1].facts == found[4].facts
+    with pytest.raises(IndexError):
+        found[5]
+    # Two columns of pictures: one row for a single image, as many as asked for of several.
+    assert one.show().width == found.show().width
+    assert one.show().height < found.show(2).height < found.show().height
+    assert found._repr_png_().startswith(b"\x89PNG")
+    assert one._repr_png_().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("low", [0.0, -1.0], ids=["[0, 1]", "[-1, 1]"])
 def test_the_range_of_float_images_can_be_said(bundle: Bundle, low: float) -> None:
     as_float = IMAGES.float() / 255 * (1 - low) + low
@@ -141,6 +163,97 @@ def test_a_method_without_a_prior_is_given_none(bundle: Bundle) -> None:
     assert torch.equal(found.counterfactuals, with_all.counterfactuals)
     assert (found.nfe == 0).all()
     assert (found.backward == 0).all()
+
+
+class Direction(nn.Module):
+    """A bridge's network that finds something, told the level."""
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(3, channels, 3, padding=1)
+
+    def forward(self, z: Tensor, level: Tensor) -> Tensor:
+        return self.mix(z) * (1 + level / 1000)[:, None, None, None]
+
+
+def on_bridge(bundle: Bundle, **values: Any) -> vcebench.Explanations:
+    asked = {
+        "method": "rcsb-c",
+        "classifier": bundle.classifier.network,
+        "bridge": (Direction(), Bridge(40)),
+        "moves": 3,
+        "batch_size": 2,
+        **values,
+    }
+    return vcebench.explain(IMAGES, **asked)
+
+
+def test_a_bridge_is_walked_on_inside_a_region_of_its_own(bundle: Bundle) -> None:
+    found = on_bridge(bundle)
+    assert (found.nfe == 3).all()
+    assert (found.backward == 3).all()
+    assert found.region is not None
+    assert found.region.shape == (5, 1, 32, 32)
+    outside = ~found.region.expand_as(IMAGES)
+    assert torch.equal(found.counterfactuals[outside], IMAGES[outside])
+    assert (found.region.float().mean(dim=(1, 2, 3)) <= 0.3).all()
+    ready = on_bridge(bundle, bridge=BridgePrior(Direction(), Bridge(40)))
+    assert ready.counterfactuals.shape == found.counterfactuals.shape
+
+
+def test_a_region_can_be_given_to_methods_guided_in_pixels(bundle: Bundle) -> None:
+    region = torch.zeros(5, 32, 32, dtype=torch.bool)
+    region[:4, 4:20, 6:18] = True
+    found = explain(bundle, region=region, class_unit=3000.0, guidance_scale=40.0)
+    assert torch.equal(found.region, region[:, None])
+    outside = ~region[:, None].expand_as(IMAGES)
+    assert torch.equal(found.counterfactuals[outside], IMAGES[outside])
+    assert not torch.equal(found.counterfactuals[0], IMAGES[0])
+    assert torch.equal(found.counterfactuals[4], IMAGES[4])  # an empty region
+
+
+def test_a_region_can_be_said_in_words(bundle: Bundle) -> None:
+    found = explain(bundle, region="free-form:10-20")
+    areas = found.region.float().mean(dim=(1, 2, 3))
+    assert ((areas >= 0.1) & (areas <= 0.2)).all()
+    assert explain(bundle, region="all").region.all()
+    assert explain(bundle).region is None
+
+
+def test_an_id_that_says_its_region_has_it_here_too(bundle: Bundle) -> None:
+    areas = on_bridge(bundle, method="rcsb-freeform-10-20").region.float().mean(dim=(1, 2, 3))
+    assert ((areas >= 0.1) & (areas <= 0.2)).all()
+    with pytest.raises(vcebench.UserError, match="where that is in these images is not known"):
+        on_bridge(bundle, method="rcsb-truth")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"bridge": None}, "rcsb-c needs a bridge network, and there is none; give bridge=…"),
+        ({"bridge": Direction()}, "the bridge has no schedule"),
+        ({"bridge": (Direction(6), Bridge(40))}, "a bridge of images with 3 channels gives 3"),
+        ({"method": "rcsb-freeform-10-20", "region": "all"}, "by definition of rcsb-freeform"),
+        ({"region": torch.ones(5, 1, 32, 32)}, "region is torch.float32 of shape"),
+        ({"region": torch.ones(4, 1, 32, 32, dtype=torch.bool)}, "give bool of shape"),
+        ({"region": "part:mouth"}, "give a tensor"),
+        ({"region": "cell"}, "is neither cells"),
+        ({"precision": "bf16"}, "goes back through the network .* use precision exact or fast"),
+    ],
+)
+def test_what_a_bridge_or_a_region_cannot_be(
+    bundle: Bundle, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(vcebench.UserError, match=message) as error:
+        on_bridge(bundle, **values)
+    assert "\n" not in str(error.value)
+
+
+def test_a_bridge_is_no_prior_and_pgd_keeps_to_no_region(bundle: Bundle) -> None:
+    with pytest.raises(vcebench.UserError, match="give it as bridge=…"):
+        explain(bundle, prior=BridgePrior(Direction(), Bridge(40)))
+    with pytest.raises(vcebench.UserError, match="cannot be told where to change"):
+        vcebench.explain(IMAGES, classifier=bundle.classifier.network, method="pgd", region="all")
 
 
 def test_a_diffusers_network_is_a_prior(bundle: Bundle) -> None:
@@ -205,14 +318,38 @@ class Broken(nn.Linear):
         ({"batch_size": 2.0}, "batch_size is 2.0"),
         ({"threads": 0}, "threads is 0"),
         ({"seed": "a"}, "seed is 'a'"),
-        ({"precision": "float16"}, "precision is 'float16'; use 'exact'"),
+        ({"precision": "float16"}, "precision is 'float16': .*'exact'"),
         ({"outputs": "scores"}, "outputs is 'scores'"),
         ({"value_range": (1, 0)}, "give \\(black, white\\)"),
         ({"images": IMAGES.float(), "value_range": (0, 1)}, "reach from 0 to 255"),
         ({"images": IMAGES.numpy()}, "give a torch tensor"),
         ({"classifier": Ending("sigmoid")}, "is there a sigmoid"),
+        ({"classifier": lambda x: x}, "classifier is a function; give a torch.nn.Module"),
+        ({"classifier": None}, "classifier is a NoneType"),
+        ({"perceptual": "vgg19"}, "perceptual is a str"),
+        ({"robust": 3}, "robust is a int"),
+        ({"prior": (1, 2)}, r"give \(network, schedule\)"),
+        ({"prior": (nn.Conv2d(3, 3, 1),)}, r"give \(network, schedule\)"),
+        ({"method": 3}, "method is 3"),
+        ({"target": "disc"}, "target is 'disc'; give class numbers"),
+        ({"target": 1.0}, "target is torch.float32"),
+        ({"target": True}, "target is torch.bool"),
+        ({"lambda_class": 8.0}, "lambda_class is 8.0"),
+        ({"lambda_class": ["8"]}, "lambda_class.0 is '8'"),
+        ({"lambda_class": "8,10"}, "lambda_class is '8,10'"),
+        ({"lambda_perceptual": "30"}, "lambda_perceptual is '30'"),
+        ({"lambda_l1": True}, "lambda_l1 is True"),
+        ({"use_logits": 1}, "use_logits is 1"),
+        ({"class_unit": 0}, "class_unit is 0"),
+        ({"perceptual_unit": float("nan")}, "perceptual_unit is nan"),
+        ({"threads": True}, "threads is True"),
+        ({"ids": "abc"}, "ids is 'abc'"),
+        ({"ids": [1, 2, 3]}, "ids.0 is 1"),
+        ({"value_range": (0,)}, "value_range"),
+        ({"value_range": ("0", 1)}, "value_range.0 is '0'"),
+        ({"tau": "60"}, "tau is '60'; use a whole number"),
     ],
-    ids=[f"refusal{i}" for i in range(28)],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
 def test_refusals_say_what_to_do(bundle: Bundle, values: dict[str, Any], message: str) -> None:
     with pytest.raises(vcebench.UserError, match=message) as error:

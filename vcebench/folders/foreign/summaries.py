@@ -13,6 +13,7 @@ from vcebench.folders.foreign.reading import UnusableFileError, entries, read_bo
 from vcebench.folders.foreign.trees import RESULTS
 
 LARGEST = 64 * 2**10
+_MOST = 10**9
 _TOLERANCE = 0.0051  # printed with two or three decimals
 
 
@@ -63,7 +64,7 @@ def _said(content: Any, part: str | None) -> tuple[int, float]:
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
         raise ValueError("n is no number of images")
     return value
 

@@ -13,11 +13,12 @@ ABLATIONS = (
     *("dime-early-stopping", "dime-unconditional", "rcsb-langsam", "rcsb-freeform-10-20"),
     *("rcsb-freeform-20-30", "ace-l1-pre", "ace-l2-pre", "ace-l1-gd", "ace-l1-cw", "ace-l1-pixel"),
     *("ace-l1-no-inpainting", "ace-filter", "dvce-no-cone", "dvce-cone-projection"),
-    "dvce-distance-direct",
+    *("dvce-distance-direct", "rcsb-step-naive", "rcsb-step-tweedie", "rcsb-step-adam"),
+    *("rcsb-step-adaptive-norm", "rcsb-truth", "inpaint"),
 )
 """Ids that change one thing of a method; they stand in their own tables and have no rank."""
 
-VARIANTS = ("dime-deterministic", "maskdime-released")
+VARIANTS = ("dime-deterministic", "maskdime-released", "rcsb-released")
 """Other implementations of a published method: measured rows, but no rank among systems."""
 
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from vcebench.metrics.registry import METRICS
 from vcebench.results.tables.layouts import STAND_INS, Layout
 from vcebench.results.tables.model import Cell, Panel, Row, group_name
-from vcebench.results.tables.names import dataset_name
+from vcebench.results.tables.names import dataset_name, method_name
 from vcebench.settings.config import PROTOCOL
 
 SHOWN_COMMANDS = 12
+
+PRINTED_ONLY = ("repaint", "mcg", "ddrm")
+"""Samplers that a paper adapted without saying how; they have no entry here."""
 
 
 def notes(
@@ -21,6 +24,12 @@ def notes(
     lines = _stand_in(shown)
     if any(not row.measured for panel in panels for row in panel.rows):
         lines.append("Published rows are as printed; “–” there: not printed.")
+    there = {row.method for panel in panels for row in panel.rows}
+    if printed := [method_name(id) for id in PRINTED_ONLY if id in there]:
+        lines.append(
+            f"{', '.join(printed)}: printed rows only. How guidance was put into them is not "
+            "published, so a figure measured here would wear a name that is not its own."
+        )
     if rows:
         lines.append(
             "Bold: best, underlined: second, of each column; published rows among themselves, "

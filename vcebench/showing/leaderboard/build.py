@@ -25,6 +25,12 @@ from vcebench.showing.report.runs import RunView, Subject, read_runs, subjects
 from vcebench.version import __version__
 
 _LEFT_OUT = ("time", "peak_memory")
+_MAIN = (
+    *("fr", "oracle_fr", "gt_iou", "gt_precision", "cout", "s3", "l1", "nfe"),
+    *("fid", "fva", "mnac", "cd", "kid", "fs", "sfid"),
+)
+"""The metrics to look at first, and `_SHOWN`, how many of them fit beside each other."""
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Board:
     Attributes:
         title, split, page: what it is about, and its file name.
         columns: metrics that at least one row has.
+        main: ids of those that a window shows; the others are asked for.
         entries: rows, the best by the first column first.
         ranks: metric id → for every row 1, 2 or None, among equal images, network and protocol.
     """
@@ -42,6 +49,7 @@ class Board:
     split: str
     page: str
     columns: Sequence[MetricInfo]
+    main: frozenset[str]
     entries: Sequence[Entry]
     ranks: Mapping[str, Sequence[int | None]]
 
@@ -101,6 +109,7 @@ def board(subject: Subject, entries: Sequence[Entry]) -> Board:
         split=subject.split,
         page=re.sub(r"[^\w-]+", "-", f"{subject.dataset}-{subject.task}-{subject.split}") + ".html",
         columns=columns,
+        main=frozenset([id for id in _MAIN if id in {info.id for info in columns}][:_SHOWN]),
         entries=everyone,
         ranks={info.id: _ranks(everyone, info) for info in columns},
     )

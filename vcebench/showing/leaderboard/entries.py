@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from vcebench.errors import UserError
+from vcebench.evaluating.verdicts import FOREIGN, STORED
+from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
-from vcebench.metrics.populations import populations
+from vcebench.metrics.arrays import Booleans
+from vcebench.metrics.populations import Population, populations
 from vcebench.metrics.registry import METRICS
 from vcebench.results import published
 from vcebench.results.tables.names import column, method_name
@@ -63,6 +66,8 @@ def entry_of(run: RunView, gallery: str | None, remade: str | None) -> Entry:
     detail = "" if remade is None else f"made again: {remade}"
     if isinstance(origin, Imported):
         how, detail = "imported", f"layout {origin.layout}"
+        judge = run.measured.numbers["fr"].backbone
+        detail += f", {judge}" if judge in (FOREIGN, STORED) else ""
     elif origin is not None:
         detail = f"plug-in {origin.where}" + (f", {detail}" if detail else "")
     seconds = [row.seconds for row in run.rows.values()]
@@ -121,17 +126,13 @@ def check_figures(folder: RunFolder, numbers: Mapping[str, Number]) -> None:
             raise UserError(
                 f"{folder.path}: {info.title} counts {number.n} images of {len(rows)}; refused"
             )
-    if rows and not all(row.id in values and "fr" in values[row.id] for row in rows if row.finite):
-        raise UserError(
-            f"{folder.path} holds no values of single images, by which its figures could be "
-            f"checked; run vcebench evaluate {folder.path}"
-        )
     finite = [row for row in rows if row.finite]
-    flipped = [values[row.id]["fr"] > 0 for row in finite]
-    members = populations(flipped, [bool(row.correct) for row in finite]) if finite else {}
+    members = _members(folder, finite, numbers)
     for id, number in numbers.items():
         info = METRICS[id]
         if info.interval != "images" or number.value is None or id in _ELSEWHERE:
+            continue
+        if info.population not in members:
             continue
         counted = zip(finite, members[info.population], strict=True)
         single = [values[row.id][id] for row, m in counted if m and id in values[row.id]]
@@ -141,3 +142,28 @@ def check_figures(folder: RunFolder, numbers: Mapping[str, Number]) -> None:
                 f"{folder.path}: {info.title} is said to be {number.text}, but its single values "
                 "say otherwise; run vcebench evaluate anew"
             )
+
+
+def _members(
+    folder: RunFolder, finite: Sequence[Row], numbers: Mapping[str, Number]
+) -> dict[Population, Booleans]:
+    """The populations that can be told again from single values and rows.
+
+    Raises `UserError` if there are figures and no single values.
+    """
+    values = folder.per_image()
+    single = [values.get(row.id, {}).get("fr") for row in finite]
+    # An import of which nobody knows what is flipped has no such figures.
+    unknown = all(
+        n.value is None for id, n in numbers.items() if "flipped" in METRICS[id].population
+    )
+    if None in single and not (unknown and numbers["fr"].value is None):
+        raise UserError(
+            f"{folder.path} holds no values of single images, by which its figures could be "
+            f"checked; run vcebench evaluate {folder.path}"
+        )
+    flipped = np.array([bool(value) for value in single])
+    found = populations(flipped, np.array([bool(row.correct) for row in finite]))
+    # Rows of an import that was not judged then hold other verdicts than its evaluation.
+    judged = all(row.margin is not None for row in finite)
+    return {p: found[p] for p in found if judged or "correct" not in p}

@@ -28,7 +28,7 @@ PIECE = 1000
 """Images in a file."""
 
 # Bits of a result, as static/data.js reads them.
-_EXPLAINED, _FLIPPED, _FINITE, _MASK, _UNKNOWN, _ALREADY = 1, 2, 4, 8, 16, 32
+_EXPLAINED, _FLIPPED, _FINITE, _MASK, _UNKNOWN, _ALREADY, _REGION = 1, 2, 4, 8, 16, 32, 64
 _WRONG, _CORRECT, _NOT_KNOWN = 0, 1, 2
 
 
@@ -128,6 +128,7 @@ class Pieces:
             _MASK: "mask" in result.pictures,
             _UNKNOWN: row.flipped is None,
             _ALREADY: row.already_target,
+            _REGION: "region" in result.pictures,
         }
         flags = sum(bit for bit, holds in bits.items() if holds)
         self._flags[run.number][position] = flags

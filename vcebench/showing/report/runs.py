@@ -13,17 +13,23 @@ from vcebench.errors import UserError
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import JUDGED, METRICS, RunFolder
 from vcebench.settings.config import RunConfig
+from vcebench.settings.custom import stored_custom
+from vcebench.settings.request import told_region
 from vcebench.showing.report.numbers import Measured, measured_of
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a run is about; only runs with the same subject stand in one table."""
+    """What a run is about; only runs with the same subject stand in one table.
+
+    classes: their names in a task of one's own, by number.
+    """
 
     dataset: str
     task: str
     split: str
     protocol: str
+    classes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -134,11 +140,11 @@ def _read(number: int, path: Path) -> RunView:
         raise UserError(f"{path} holds no finished image; run it first")
     return RunView(
         number=number,
-        label=config.method,
+        label=_name(config),
         folder=folder,
         manifest=manifest,
         config=config,
-        subject=Subject(config.dataset, config.task, config.split, manifest["protocol"]),
+        subject=_subject(config, manifest["protocol"]),
         rows=rows,
         measured=measured_of(folder, len(rows)),
         values=folder.per_image(),
@@ -149,6 +155,16 @@ def _read(number: int, path: Path) -> RunView:
     )
 
 
+_UNNAMED = ("trace", "region", "masks")
+"""What does not set runs apart, or is in their names already."""
+
+
+def _name(config: RunConfig) -> str:
+    """The method, and the region it was told; a method inside a region is another one."""
+    region = told_region(config)
+    return config.method if region is None else f"{config.method} · region {region}"
+
+
 def _labelled(runs: list[RunView]) -> list[RunView]:
     """Labels that are unique within a subject, by what the runs of a method differ in."""
     labelled = []
@@ -157,7 +173,7 @@ def _labelled(runs: list[RunView]) -> list[RunView]:
         settings = [_flat(r.config.model_dump(mode="json")) for r in alike]
         own = _flat(run.config.model_dump(mode="json"))
         apart = [key for key in own if len({str(s.get(key)) for s in settings}) > 1]
-        parts = [f"{key} {own[key]}" for key in apart if key != "trace"]
+        parts = [f"{key} {own[key]}" for key in apart if key not in _UNNAMED]
         labelled.append(replace(run, label=" · ".join([run.label, *parts])))
     count = Counter((run.subject, run.label) for run in labelled)
     return [
@@ -174,6 +190,11 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in content.items():
         flat |= _flat(value) if isinstance(value, Mapping) else {key: value}
     return flat
+
+
+def _subject(config: RunConfig, protocol: str) -> Subject:
+    own = () if config.custom is None else stored_custom(config.custom).data.classes
+    return Subject(config.dataset, config.task, config.split, protocol, own)
 
 
 def subjects(runs: Sequence[RunView]) -> dict[Subject, list[RunView]]:
@@ -197,7 +218,9 @@ def items_of(runs: Sequence[RunView], limit: int | None = None) -> list[Item]:
 
 
 def class_names(subject: Subject) -> dict[int, str]:
-    """How people call the classes of a task; empty for a data set that is not registered."""
+    """How people call the classes of a task; empty where nobody says it."""
+    if subject.classes:
+        return dict(enumerate(subject.classes))
     try:
         task = dataset_entry(subject.dataset).task(subject.task)
     except UnknownNameError:

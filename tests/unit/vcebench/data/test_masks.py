@@ -67,6 +67,53 @@ def test_every_kind_of_png_will_do(photos, tmp_path, mode):
     assert mask.nonzero().tolist() == [[0, 3, 5]]
 
 
+def test_the_faintest_colour_counts_and_a_transparent_one_does_not(photos, tmp_path):
+    """Blue of 1 is no grey level; what an eraser leaves has a colour under it that nobody sees."""
+    pixels = np.zeros((16, 16, 4), np.uint8)
+    pixels[..., 3] = 255
+    pixels[3, 5] = (0, 0, 1, 255)
+    pixels[7, 7] = (255, 255, 255, 0)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(pixels, "RGBA").save(tmp_path / "masks" / "first.png")
+    mask = MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+    assert mask.nonzero().tolist() == [[0, 3, 5]]
+
+
+def test_the_lowest_level_of_sixteen_bits_counts(photos, tmp_path):
+    pixels = np.zeros((16, 16), np.uint16)
+    pixels[3, 5] = 1
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "masks" / "first.png")
+    mask = MaskFolder(tmp_path / "masks").mask(photos, 0, "first")
+    assert mask.nonzero().tolist() == [[0, 3, 5]]
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (40, 20)), (3, (40, 20)), (6, (20, 40))])
+def test_a_mask_lies_as_the_image_is_seen(tmp_path, orientation, size):
+    """A photo taken upright is stored lying; a mask of the other way round would be misplaced."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    picture = Image.new("RGB", (40, 20), (200, 90, 30))
+    picture.save(tmp_path / "images" / "a" / "photo.jpg", exif=exif)
+    images = own(tmp_path / "images")
+    folder = MaskFolder(tmp_path / "masks")
+    save(tmp_path / "masks" / "photo.png", full(*size))  # (height, width): the wrong way round
+    with pytest.raises(UserError, match=f"its image has {size[0]}x{size[1]} or 16x16"):
+        folder.mask(images, 0, "photo")
+    save(tmp_path / "masks" / "photo.png", full(*size[::-1]))
+    assert folder.mask(images, 0, "photo").all()
+
+
+def test_an_image_that_is_left_out_needs_no_mask(photos, tmp_path):
+    (tmp_path / "images" / "a" / "second.png").write_bytes(b"nothing")
+    save(tmp_path / "masks" / "first.png", full(16, 16))
+    folder = MaskFolder(tmp_path / "masks")
+    assert folder.check(photos, range(2), skip_bad=True) == ()
+    with pytest.raises(UserError, match="--skip-bad"):
+        folder.check(photos, range(2))
+
+
 def test_what_lacks_is_named(photos, tmp_path):
     with pytest.raises(UserError, match="holds no masks"):
         _ = MaskFolder(tmp_path / "nothing").files

@@ -32,7 +32,7 @@ from vcebench.metrics.registry import METRICS
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import PairClassifier
 from vcebench.settings.request import Request, resolve
-from vcebench.showing.pictures import contact_sheet, difference
+from vcebench.showing.pictures import contact_sheet, difference, region_picture
 
 Run = Callable[..., RunFolder]
 
@@ -205,6 +205,14 @@ def test_contact_sheet_has_the_masks_and_twelve_images(tiny_run: Run) -> None:
     assert sheet.width == 2 * few.width
     assert few.width > 5 * 128
     assert sheet.height > 6 * 128
+
+
+def test_contact_sheet_has_the_region(tiny_run: Run) -> None:
+    task = dataset_entry("digits").task("3-8")
+    told, free = tiny_run("told", limit=1, region="free-form:10-20"), tiny_run("free", limit=1)
+    assert contact_sheet(told, task).width - contact_sheet(free, task).width >= 128
+    image, region = torch.full((3, 1, 2), 200, dtype=torch.uint8), torch.tensor([[True, False]])
+    assert region_picture(image, region)[:, 0].T.tolist() == [[200] * 3, [166] * 3]
 
 
 def test_difference_is_red_where_brighter_blue_where_darker() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vcebench.errors import UserError
+from vcebench.evaluating.verdicts import Verdicts
 from vcebench.jobs.compare import Difference, Labels, Side, compare, compare_sides
 
 N = 20
@@ -18,14 +19,17 @@ class Named:
         self.id = f"image-{index:02d}"
 
 
-def side(features=None, flipped=None, correct=None, changes=None, **values) -> Side:
+def side(features=None, flipped=None, correct=None, changes=None, unsure=None, **values) -> Side:
     everywhere = np.ones(N, dtype=bool)
     return Side(
         rows=[Named(index) for index in range(N)],
         values={id: np.asarray(array, dtype=float) for id, array in values.items()},
         features=features,
-        flipped=everywhere if flipped is None else np.asarray(flipped),
-        correct=everywhere if correct is None else np.asarray(correct),
+        verdicts=Verdicts(
+            flipped=everywhere if flipped is None else np.asarray(flipped),
+            correct=everywhere if correct is None else np.asarray(correct),
+            unsure=unsure or {},
+        ),
         changes=changes,
     )
 
@@ -46,6 +50,14 @@ def test_a_constant_difference_has_an_interval_of_no_width():
 def test_equal_runs_do_not_differ():
     one = only(compare_sides(side(cout=np.arange(N)), side(cout=np.arange(N))))
     assert (one.difference, one.interval, one.better) == (0, (0, 0), "")
+
+
+def test_nothing_is_compared_on_a_population_that_nobody_knows():
+    first = side(fr=np.zeros(N), l1=np.zeros(N), cout=np.zeros(N), unsure={"flipped": 1})
+    assert [one.id for one in compare_sides(first, side(fr=np.ones(N), l1=np.ones(N)))] == []
+    first = side(l1=np.zeros(N), cout=np.zeros(N), unsure={"correct": 1})
+    second = side(l1=np.zeros(N), cout=np.zeros(N))
+    assert [one.id for one in compare_sides(first, second)] == ["l1"]
 
 
 def test_rates_are_in_percent():

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from vcebench.errors import UserError
 from vcebench.jobs.plan import existing
 from vcebench.jobs.sweep import output_of
-from vcebench.jobs.truth import METHODS, SLOW_TASKS, export, gather, tasks_of, truth_plan
+from vcebench.jobs.truth import METHODS, SLOW_TASKS, beside, export, gather, tasks_of, truth_plan
 from vcebench.jobs.truthsheet import correlation_maps, write_pictures
 from vcebench.jobs.truthtable import agreement_table, agreements, cell, table
 from vcebench.results.measurements import read_csv, stored_runs, to_csv
@@ -262,3 +262,17 @@ def test_nothing_to_correlate_draws_nothing(grid, tmp_path):
     assert correlation_maps(grid[:2]) is None
     assert write_pictures("synthfaces", [], grid[:2], tmp_path) == []
     assert write_pictures("synthfaces", [], grid, tmp_path) == [tmp_path / "truth-correlations.png"]
+
+
+def test_methods_and_tasks_beyond_the_file_stand_in_the_table_alone(tmp_path, fake_run):
+    wanted = {"gt_iou": 0.5}
+    about = {"dataset": "synthfaces"}
+    fake_run(tmp_path / "a", "ace-l1", wanted, **about, task="smile")
+    fake_run(tmp_path / "b", "maskdime", wanted, **about, task="age")
+    fake_run(tmp_path / "c", "maskdime", wanted, **about, task="smile")
+    fake_run(tmp_path / "d", "ace-l1", wanted, **about, task="smile", settings={"iterations": 3})
+    stored = stored_runs(tmp_path)[0]
+    found = {(f.task, f.method) for f in beside("synthfaces", stored)}
+    assert found == {("smile", "ace-l1"), ("age", "maskdime")}
+    kept = gather("synthfaces", stored, 4, tmp_path)
+    assert {row.method for row in kept} <= set(METHODS)

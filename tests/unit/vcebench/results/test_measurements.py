@@ -64,6 +64,19 @@ def test_other_settings_than_the_presets_are_noticed(tmp_path, fake_run):
     assert "top_k=0.3 differs from the preset" in found.remarks[0]
 
 
+def test_a_method_inside_a_region_is_not_the_method(tmp_path, fake_run):
+    """Else the truth's own region would lend a table's row its precision."""
+    fake_run(tmp_path / "run", region="cells:20")
+    found = collect(["digits"], on_digits("4"), tmp_path)
+    assert found.rows == ()
+    assert "region=cells:20 differs from the preset" in found.remarks[0]
+
+
+def test_a_region_that_the_id_says_is_the_usual_one(tmp_path, fake_run):
+    path = fake_run(tmp_path / "run", method="rcsb-freeform-10-20")
+    assert "region" not in " ".join(read_run(path).others)
+
+
 def test_a_run_without_metrics_is_named(tmp_path, fake_run):
     (fake_run(tmp_path / "run") / "metrics.json").unlink()
     assert "has no metrics" in stored_runs(tmp_path)[1][0]

@@ -177,6 +177,12 @@ def test_a_missing_figure_is_a_dash_with_its_reason(measure):
     assert "–: CD: no flipped image." in notes(document)
 
 
+def test_samplers_that_are_only_printed_say_why():
+    text = notes(table("2", source="rcsb"))
+    assert "RePaint, MCG, DDRM: printed rows only. How guidance was put into them is not" in text
+    assert "printed rows only" not in notes(table("1"))
+
+
 def test_notes_say_n_device_and_seed(measure):
     text = notes(table("4", measure(n=250), dataset="synthfaces"))
     for part in ("256 images (flipped 250)", "CPU fake, 1 thread", "Seed: 0", "ace-2023/1"):

@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from vcebench.devices.norms import FusedNorm
+from vcebench.errors import UserError
 from vcebench.models.small import build_network
+from vcebench.running.assemble import networks_of, worker_of
 from vcebench.running.precision import in_precision, layout
+from vcebench.settings.request import Request, resolve
 
 UNET = {
     "model_channels": 32,
@@ -111,3 +114,16 @@ def test_a_layout_is_the_one_that_was_measured_faster():
         torch.channels_last,
         torch.channels_last,
     ]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_tier_of_16_bits_is_refused_where_gradients_go_through_the_prior(precision):
+    config, _ = resolve(Request("ace-l1", "digits", precision=precision, device="cpu"))
+    with pytest.raises(UserError, match=f"what {precision} does to its flips is not measured"):
+        worker_of(config, networks_of(config, metrics=False))
+
+
+def test_float32_tiers_and_methods_without_backward_passes_go_on():
+    for method, precision in (("ace-l1", "fast"), ("maskdime", "bf16")):
+        config, _ = resolve(Request(method, "digits", precision=precision, device="cpu"))
+        assert worker_of(config, networks_of(config, metrics=False)).method.steps > 0

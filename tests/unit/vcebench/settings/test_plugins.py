@@ -12,7 +12,7 @@ from vcebench.errors import UserError
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.outside import Outside, wrapped
 from vcebench.methods.registry import METHODS, method
-from vcebench.settings import plugins
+from vcebench.settings import foreigncode, plugins
 from vcebench.settings.plugins import find_method
 from vcebench.settings.request import Request, resolve
 
@@ -112,10 +112,13 @@ def test_a_name_goes_with_a_place():
 
 
 def test_an_installed_plug_in_is_found_by_its_id(monkeypatch):
-    point = EntryPoint("negative", "operator:neg", plugins.GROUP)
-    broken = EntryPoint("broken", "no_such_module:f", plugins.GROUP)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken, point])
-    assert [plugin.id for plugin in plugins.offered()] == ["broken", "negative"]
+    point = EntryPoint("negative", "operator:neg", foreigncode.METHODS_GROUP)
+    broken = EntryPoint("broken", "no_such_module:f", foreigncode.METHODS_GROUP)
+    monkeypatch.setattr(foreigncode, "entry_points", lambda group: [broken, point])
+    assert [plugin.id for plugin in foreigncode.offered(foreigncode.METHODS_GROUP)] == [
+        "broken",
+        "negative",
+    ]
     with pytest.raises(UserError, match=r"the plug-in broken \(no_such_module:f\) cannot be"):
         find_method("broken")
     with pytest.raises(UserError, match="does not take"):
@@ -166,3 +169,51 @@ def test_noise_repeats_with_the_seed_and_gradients_are_on():
         return torch.rand_like(x) + gradient
 
     assert torch.equal(explained(noisy).x_cf, explained(noisy).x_cf)
+
+
+METHOD = """
+from dataclasses import dataclass, replace
+import torch
+from vcebench.methods.pgd import PGD
+
+class Base(PGD):
+    def explain(self, x, target, **given):
+        return self.end(super().explain(x, target, **given))
+
+class Shape(Base):
+    def end(self, found):
+        return replace(found, x_cf=found.x_cf[:, :1])
+
+class Whole(Base):
+    def end(self, found):
+        return replace(found, x_cf=found.x_cf.to(torch.int64))
+
+class Bare(Base):
+    def end(self, found):
+        return found.x_cf
+
+class Raises(Base):
+    def end(self, found):
+        return torch.autograd.grad(found.x_cf.sum(), found.x_cf)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("Shape", r"Shape returned shape \(4, 1, 32, 32\); return that of the images"),
+        ("Whole", "Whole returned torch.int64; return float"),
+        ("Bare", "Bare returned a Tensor; return an Explanation"),
+        ("Raises", "Raises failed: RuntimeError: "),
+    ],
+)
+def test_a_method_that_misbehaves_stops_its_run_in_one_sentence(tmp_path, name, complaint):
+    from vcebench.jobs.session import run_and_measure
+
+    (tmp_path / "mine.py").write_text(METHOD)
+    place = f"{tmp_path}/mine.py:{name}"
+    config, images = resolve(Request(place, "digits", limit=2, batch_size=4, device="cpu"))
+    with pytest.raises(UserError, match=complaint) as caught:
+        run_and_measure(config, images, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "run").glob("counterfactuals/*"))

@@ -1,15 +1,18 @@
 """What `--region` says."""
 
+import re
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from vcebench.errors import UserError
 from vcebench.settings.config import build_config
+from vcebench.settings.presets import region_cell
 from vcebench.settings.regions import RegionChoice, parse_region
-from vcebench.settings.request import Request, resolve
+from vcebench.settings.request import Request, resolve, told_region
 
 DEFAULT = "integrated-gradients"
 
@@ -84,3 +87,39 @@ def test_methods_that_cannot_keep_to_a_region_are_refused(method):
 def test_a_stored_region_of_files_needs_its_folder():
     with pytest.raises(UserError, match="name the folder of the masks: --region FOLDER"):
         asked(method="maskdime", region="files:0a")
+
+
+def test_a_word_is_a_word_even_where_a_folder_is_called_so(tmp_path, monkeypatch):
+    (tmp_path / "cells").mkdir()
+    Image.new("L", (64, 64), 255).save(tmp_path / "cells" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert asked(method="maskdime", region="cells").region == "cells"
+    config = asked(method="maskdime", region="./cells")
+    assert config.region.startswith("files:")
+    assert config.masks == "cells"
+
+
+def test_a_region_that_the_id_does_not_say_is_part_of_a_runs_name(tmp_path):
+    Image.new("L", (64, 64), 255).save(tmp_path / "a.png")
+    assert told_region(asked(method="maskdime")) is None
+    assert told_region(asked(method="maskdime", region="part:mouth")) == "part:mouth"
+    assert told_region(asked(method="rcsb-truth")) is None
+    assert re.fullmatch(
+        "files:[0-9a-f]{12}", told_region(asked(method="maskdime", region=str(tmp_path)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "cell"),
+    [
+        ((32, 32), 4),
+        ((64, 64), 4),
+        ((256, 512), 16),
+        ((224, 224), 14),
+        ((120, 160), 8),
+        ((8, 9), 1),
+    ],
+)
+def test_cells_always_fill_the_image(size, cell):
+    assert region_cell("own", size) == cell
+    assert size[0] % cell == size[1] % cell == 0

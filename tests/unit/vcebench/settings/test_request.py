@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError
 from vcebench.settings.presets import PRESETS, preset
 from vcebench.settings.request import Request, method_of, resolve
@@ -89,3 +90,22 @@ def test_weights_that_a_method_does_not_read_are_refused() -> None:
     with pytest.raises(UserError, match="ace-l1 does not read lambda-class; leave it away"):
         resolve(Request("ace-l1", "digits", guidance={"lambda_class": (8.0,)}))
     resolve(Request("pgd", "digits", guidance={"lambda_l1": 0.1}))
+
+
+@pytest.mark.parametrize("dataset", ["digits", "synthfaces", "synthroads"])
+def test_presets_of_rcsb_keep_the_published_ratio_and_the_length_of_a_step(dataset: str) -> None:
+    """A:B:C = 2:1:1; Adam alone has no norm of the whole image to be divided by."""
+    images = open_dataset(dataset)
+    height, width = images.size
+    a, b, c, norm, adam = (
+        ask(method=f"rcsb-{name}", dataset=dataset).settings
+        for name in ("a", "b", "c", "step-adaptive-norm", "step-adam")
+    )
+    assert (a["scale"], norm["scale"]) == (2 * c["scale"], c["scale"])
+    assert b["scale"] == c["scale"]
+    assert adam["scale"] == pytest.approx(norm["scale"] / (3 * height * width) ** 0.5, rel=0.02)
+    assert {s["moves"] for s in (a, b, c, norm, adam)} == {25}
+    assert norm["truncation"] == adam["truncation"] == 1.0
+    for name in ("rcsb-truth", "rcsb-freeform-10-20", "rcsb-step-truncation"):
+        if name != "rcsb-truth" or dataset != "digits":
+            assert ask(method=name, dataset=dataset).settings == c

@@ -29,6 +29,31 @@ def test_the_unit_is_the_smallest_that_flips_enough(folder, monkeypatch) -> None
     assert found.l1 > weak.l1
 
 
+def test_a_unit_is_given_up_once_it_cannot_flip_enough(folder, monkeypatch) -> None:
+    bundle = load_bundle("digits", "3-8", folder=folder)
+    images = load_images("digits", "3-8", bundle, 7)
+    monkeypatch.setattr(module, "CHUNK", 3)
+    flips = iter([1.0, 2 / 3, 1.0])
+    seen: list[list[str]] = []
+
+    def attempt(bundle, images, dataset, task, unit, perceptual) -> module.Trial:
+        seen.append(images.ids)
+        return module.Trial(unit, next(flips), 0.1 * len(seen), len(images.x))
+
+    monkeypatch.setattr(module, "attempt", attempt)
+    asked = (bundle, images, "digits", "3-8", 1.0, 0.0)
+    found = module.attempt_until(*asked, wanted=1.0)
+    assert seen == [images.ids[:3], images.ids[3:6]]
+    assert found.images == 6
+    assert found.flipped == pytest.approx(5 / 6)
+    assert found.l1 == pytest.approx(0.15)
+    seen.clear()
+    flips = iter([1.0, 2 / 3, 1.0])
+    found = module.attempt_until(*asked, wanted=6 / 7)
+    assert seen == [images.ids[:3], images.ids[3:6], images.ids[6:]]
+    assert found.flipped == pytest.approx(6 / 7)
+
+
 def test_both_units_go_into_the_cards(folder, monkeypatch) -> None:
     monkeypatch.setattr(module, "GRID", (0.25,))
     calibrate("digits", "3-8", folder, count=2, wanted=0.0)

@@ -10,6 +10,7 @@ window.ReportData = (() => {
   const MASK = 8;
   const UNKNOWN = 16;
   const ALREADY = 32;
+  const REGION = 64;
 
   const head = JSON.parse(document.querySelector("#data").textContent);
   const waiting = new Map();
@@ -70,6 +71,7 @@ window.ReportData = (() => {
     const named = { counterfactual: `${run + 1}-counterfactual${head.runs[run].suffix}` };
     named.difference = `${run + 1}-difference.png`;
     if (bits & MASK) named.mask = `${run + 1}-mask.png`;
+    if (bits & REGION) named.region = `${run + 1}-region.png`;
     const finite = Boolean(bits & FINITE);
     return {
       run,

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from vcebench.errors import UserError
@@ -55,11 +56,16 @@ def piece(site, name):
     return json.loads(text.removeprefix(begin).removesuffix(end))
 
 
+def pixels(path):
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
 def column(site, name, dtype):
     return np.frombuffer(base64.b64decode(piece(site, name)), dtype)
 
 
-FLIPPED, FINITE, MASK = 2, 4, 8  # bits of a result
+FLIPPED, FINITE, MASK, REGION = 2, 4, 8, 64  # bits of a result
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,23 @@ def test_only_traced_images_have_a_slider(site):
 def test_a_method_without_masks_has_none(site):
     (*_, results), *_ = piece(site, "images-00001")
     assert [bool(flags & MASK) for _, flags, _ in results] == [True, True, False]
+
+
+def test_a_region_is_shown_on_cards_and_on_pages(fixture_run, tmp_path):
+    runs = [fixture_run("dime", ids=1, region=True), fixture_run("maskdime", ids=1)]
+    site = build_report([run.path for run in runs], tmp_path / "report").parent
+    (*_, results), *_ = piece(site, "images-00001")
+    assert [bool(flags & REGION) for _, flags, _ in results] == [True, False]
+    assert [bool(flags & MASK) for _, flags, _ in results] == [False, True]
+    text = (site / "images" / "00001.html").read_text()
+    assert text.count("what may not change is grey") == 1
+    assert "This method has no mask." not in text
+    (picture,) = (site / "pictures").glob("*/1-region.png")
+    (row,) = runs[0].rows()
+    shown, before = pixels(picture), pixels(runs[0].path / "inputs" / f"{row.id}.png")
+    region = runs[0].region(row).numpy()
+    assert (shown[region] == before[region]).all()
+    assert (np.ptp(shown[~region], axis=-1) == 0).all()  # grey
 
 
 def test_pieces_hold_so_many_images_and_columns_hold_all(fixture_run, tmp_path, monkeypatch):

@@ -1,0 +1,207 @@
+"""The guidance unit of somebody's own classifier, found as those of the embedded sets were.
+
+Classifiers differ in how steep their logits are, and methods in what they make of a gradient, so
+one strength does not fit all. The unit is a factor inside L_class: the smallest of a grid at which
+a method flips most of a sample of images at its first try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vcebench.data.base import ImageSet
+from vcebench.data.files import BadImageError
+from vcebench.errors import UserError
+from vcebench.jobs.checking import spread
+from vcebench.methods.registry import METHODS
+from vcebench.methods.registry import method as method_by_name
+from vcebench.running.assemble import networks_of, worker_of
+from vcebench.running.precision import precision_flags
+from vcebench.running.probe import probe
+from vcebench.running.tries import Item, Try
+from vcebench.running.worker import Worker
+from vcebench.settings.config import RunConfig
+from vcebench.settings.custom import stored_custom
+from vcebench.showing.grids import grid
+
+IMAGES = 16
+WANTED = 0.9
+"""Share of the images that has to flip."""
+
+COARSE, FINE = 4.0, 2.0
+"""Steps of the grid, and of its refinement."""
+
+LOWEST, HIGHEST = COARSE**-6, COARSE**6
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a unit does.
+
+    Attributes:
+        unit: factor inside L_class.
+        flipped: share of the images that flipped at the first try.
+        change: mean absolute change on [0, 1].
+        images: the counterfactuals, uint8 (3, H, W).
+    """
+
+    unit: float
+    flipped: float
+    change: float
+    images: Sequence[Tensor] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A method's unit, and all that was tried, by unit.
+
+    Attributes:
+        preset: id that the unit holds for, see `vcebench.methods.registry.Entry.preset`.
+        chosen: the trial whose unit it is.
+        trials: all of them.
+        inputs: the images, uint8 (3, H, W).
+        reconstructions: the same noised to τ and denoised without guidance; None where the method
+            does no such thing.
+        kept: share of those that the classifier calls as it calls the image.
+    """
+
+    preset: str
+    chosen: Trial
+    trials: Sequence[Trial]
+    inputs: Sequence[Tensor]
+    reconstructions: Sequence[Tensor] | None = None
+    kept: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """A row for a table."""
+        return {
+            "method": self.preset,
+            "unit": self.chosen.unit,
+            "flipped %": round(100 * self.chosen.flipped, 1),
+            "change": self.chosen.change,
+            "units tried": len(self.trials),
+            "reconstructions keep %": None if self.kept is None else round(100 * self.kept, 1),
+        }
+
+    def sheet(self) -> Image.Image:
+        """Inputs, reconstructions and what every unit makes of them."""
+        columns: dict[str, Sequence[Tensor | None]] = {"input": self.inputs[:_SHOWN]}
+        if self.reconstructions is not None:
+            columns["no guidance"] = self.reconstructions[:_SHOWN]
+        for trial in self.trials:
+            mark = " (chosen)" if trial.unit == self.chosen.unit else ""
+            columns[f"{trial.unit:g}: {trial.flipped:.0%}{mark}"] = trial.images[:_SHOWN]
+        return grid(columns, [self.preset] * min(_SHOWN, len(self.inputs)))
+
+
+def search(attempt: Callable[[float], Trial], wanted: float = WANTED) -> list[Trial]:
+    """Trials around the smallest unit that flips enough, by unit; that unit is among them.
+
+    From 1 the unit falls or grows by `COARSE` until the share of flips crosses what is wanted, and
+    the last step is halved once.
+
+    Raises UserError: no unit flips enough.
+    """
+    trials = [attempt(1.0)]
+    down = trials[0].flipped >= wanted
+    while (trials[-1].flipped >= wanted) == down:
+        unit = trials[-1].unit * (1 / COARSE if down else COARSE)
+        if unit > HIGHEST:
+            most = max(trials, key=lambda trial: trial.flipped)
+            raise UserError(
+                f"no unit up to {HIGHEST:g} flips {wanted:.0%} of the images, at most "
+                f"{most.flipped:.0%} flip (at {most.unit:g}): try more steps (tau), or another "
+                "method"
+            )
+        if unit < LOWEST:
+            break
+        trials.append(attempt(unit))
+    if len(trials) > 1:
+        trials.append(attempt(min(trials[-1].unit, trials[-2].unit) * FINE))
+    return sorted(trials, key=lambda trial: trial.unit)
+
+
+def calibrate(config: RunConfig, images: ImageSet, count: int = IMAGES) -> Calibration:
+    """Find the unit of a method for somebody's own classifier; nothing is written.
+
+    Args:
+        config: of a run of the task with that method.
+        images: the task's; evenly spread ones are used, those that cannot be read left out.
+        count: how many of them.
+
+    Raises:
+        UserError: the method knows no unit, no unit flips enough, or a network does not fit.
+    """
+    entry = METHODS[config.method]
+    if "lambda_class" not in entry.factory.weights:
+        raise UserError(f"{config.method} reads no unit; its own settings say how strong it guides")
+    items = _items(config, images, count)
+    config = config.model_copy(update={"batch_size": min(config.batch_size, len(items))})
+    worker = worker_of(config, networks_of(config, metrics=False))
+    rung = worker.method.rungs(config.guidance.lambda_class)[0]
+
+    def attempt(unit: float) -> Trial:
+        return tried(replace(worker, class_unit=unit), items, rung, unit)
+
+    with precision_flags(config.precision):
+        probe(worker, [item.image for item in items[: config.batch_size]])
+        plain = _unguided(worker, items)
+        trials = search(attempt)
+    return Calibration(
+        preset=entry.preset or config.method,
+        chosen=next(trial for trial in trials if trial.flipped >= WANTED),
+        trials=trials,
+        inputs=[item.image for item in items],
+        reconstructions=None if plain is None else plain.images,
+        kept=None if plain is None else 1 - plain.flipped,
+    )
+
+
+def tried(worker: Worker, items: Sequence[Item], rung: Mapping[str, Any], unit: float) -> Trial:
+    """One try of every item."""
+    outcomes = []
+    for start in range(0, len(items), worker.batch_size):
+        chunk = items[start : start + worker.batch_size]
+        outcomes += worker.explain([Try(item, 0, rung, last=True) for item in chunk])
+    change = [
+        (outcome.image.float() - item.image.float()).abs().mean() / 255
+        for outcome, item in zip(outcomes, items, strict=True)
+    ]
+    return Trial(
+        unit,
+        sum(outcome.flipped for outcome in outcomes) / len(items),
+        float(torch.stack(change).mean()),
+        [outcome.image for outcome in outcomes],
+    )
+
+
+def _unguided(worker: Worker, items: Sequence[Item]) -> Trial | None:
+    """The walk of a method without guidance; None if it walks on no diffusion prior."""
+    tau = worker.method.settings().get("tau")
+    if "prior" not in worker.method.needs or not isinstance(tau, int):
+        return None
+    plain = replace(worker, method=method_by_name("dime-unconditional", tau=tau))
+    return tried(plain, items, {"lambda_class": 1.0}, 0.0)
+
+
+def _items(config: RunConfig, images: ImageSet, count: int) -> list[Item]:
+    """Images spread over the set, without those that are of the class asked for."""
+    asked = stored_custom(config.custom or {}).target_class(images.task.labels)
+    items: list[Item] = []
+    for index in spread(len(images), count):
+        try:
+            example = images[index]
+        except BadImageError:
+            continue
+        if asked is None or example.label != asked:
+            items.append(Item(example.id, index, example.image, example.label, target=asked))
+    if not items:
+        raise UserError("there is no image to calibrate with; see vcebench check --config FILE")
+    return items
