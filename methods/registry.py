@@ -20,6 +20,7 @@ from vcebench.methods.dime import (
     DiMENaive,
     DiMEUnconditional,
 )
+from vcebench.methods.dive import DiVE, DiVEFisher, DiVEFisherInverse
 from vcebench.methods.dvce import DVCE, DVCEConeProjection, DVCENoCone
 from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
 from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
@@ -33,16 +34,22 @@ from vcebench.methods.rcsb import (
     ReleasedRCSB,
     SmallRCSB,
 )
+from vcebench.methods.steex import STEEX
 from vcebench.methods.svce import SVCE
 
 _ACE = "Jeanneret et al., Adversarial Counterfactual Visual Explanations, CVPR 2023"
 _DIME = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
+_DIVE = (
+    "Rodríguez et al., Beyond Trivial Counterfactual Explanations with Diverse Valuable "
+    "Explanations, ICCV 2021"
+)
 _DVCE = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
 _RCSB = (
     "Sobieski et al., Rethinking Visual Counterfactual Explanations Through Region Constraint, "
     "ICLR 2025"
 )
 _SVCE = "Boreiko et al., Sparse Visual Counterfactual Explanations in Image Space, GCPR 2022"
+_STEEX = "Jacob et al., STEEX: Steering Counterfactual Explanations with Semantics, ECCV 2022"
 _FASTDIME = (
     "Weng et al., Fast Diffusion-Based Counterfactuals for Shortcut Removal and Generation, "
     "ECCV 2024"
@@ -109,6 +116,13 @@ def _within(summary: str, where: str, region: str) -> Entry:
     return Entry(RCSB, summary, f"{_RCSB}, {where}", _MOVES, preset="rcsb-c", region=region)
 
 
+def _dive(
+    summary: str, where: str = "as released", factory: type[Method] = DiVE, **fixed: Any
+) -> Entry:
+    return Entry(factory, summary, f"{_DIVE}, {where}", _CODES, fixed, preset="dive")
+
+
+_CODES = "explanations × iterations at most, of the decoder"
 _MOVES = "moves, and as many backward passes"
 _RCSB_C = _rcsb("RCSB within 30 % of the image", "Table 1 (C)", preset="rcsb-c", area=0.3)
 _WITHOUT_MASKS = _maskdime("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
@@ -274,6 +288,32 @@ METHODS: dict[str, Entry] = {
         "Liu et al., I²SB: Image-to-Image Schrödinger Bridge, ICML 2023",
         "moves",
     ),
+    "xgem-plus": Entry(
+        DiVE,
+        "one explanation among the codes of DiVE's autoencoder, held by its distance alone",
+        f"{_DIVE}, as released; Joshi et al., xGEMs: Generating Examplars to Explain Black-Box "
+        "Models, 2018",
+        "iterations at most, of the decoder",
+        {"explanations": 1, "lasso": 0.0, "diversity": 0.0},
+    ),
+    "dive": _dive("diverse explanations among the codes of an autoencoder", iterations=20),
+    "dive-100": _dive(
+        "DiVE with 100 iterations",
+        "as DiME's authors run it (Jeanneret et al., ACCV 2022, Table 1)",
+        iterations=100,
+    ),
+    "dive-fisher": _dive(
+        "DiVE whose explanations each move one cluster of codes", factory=DiVEFisher
+    ),
+    "dive-fisher-inv": _dive(
+        "DiVE whose explanations each move all but one cluster of codes", factory=DiVEFisherInverse
+    ),
+    "steex": Entry(
+        STEEX,
+        "the look of a picture's regions is moved, their layout stays",
+        f"{_STEEX}, as released",
+        "iterations, of the generator",
+    ),
     "pgd": Entry(
         PGD,
         "adversarial attack in pixel space, without a prior: a baseline that explains nothing",
@@ -281,6 +321,9 @@ METHODS: dict[str, Entry] = {
         "0",
     ),
 }
+
+ALIASES = {"rcsb": "rcsb-c", "rcsb-step-truncation": "rcsb-c"}
+"""Published ids of what has another id too; it is run, and ranked, under that one alone."""
 
 
 def names() -> list[str]:

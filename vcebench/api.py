@@ -43,6 +43,9 @@ def explain(
     target: int | Sequence[int] | Tensor | None = None,
     perceptual: nn.Module | None = None,
     robust: nn.Module | None = None,
+    autoencoder: nn.Module | None = None,
+    fisher: Tensor | None = None,
+    segments: Tensor | None = None,
     bridge: BridgePrior | tuple[nn.Module, Bridge] | None = None,
     region: Tensor | str | None = None,
     lambda_class: Sequence[float] = LADDER,
@@ -77,6 +80,12 @@ def explain(
         perceptual: images in [-1, 1] to features (B, C, h, w), for the perceptual loss; without
             it say lambda_perceptual=0.
         robust: an adversarially trained classifier of the same classes, for methods that need one.
+        autoencoder: network of codes, for methods that move them, in evaluation mode here:
+            `encode(images)` → mean and log-variance (B, c) and `decode(codes)` → images in [-1, 1];
+            for `steex` one of regions, see `vcebench.methods.core.space.SemanticAutoencoder`.
+        fisher: how the classifier depends on each pair of the codes, (c, c), for `dive-fisher`; see
+            `vcebench.methods.dive.fisher`.
+        segments: number of every pixel's region, uint8 with shape (N, H, W), for `steex`.
         bridge: a `BridgePrior`, or a network called as network(z, level) with the `Bridge` it was
             trained on, for methods that walk on one (RCSB).
         region: where the images may change, bool with shape (N, 1, H, W), or "cells:20",
@@ -121,6 +130,7 @@ def explain(
         ("classifier", classifier),
         ("perceptual", perceptual),
         ("robust", robust),
+        ("autoencoder", autoencoder),
     ):
         if not isinstance(module, nn.Module) and (module is not None or role == "classifier"):
             raise UserError(f"{role} is a {type(module).__name__}; give a torch.nn.Module")
@@ -130,6 +140,7 @@ def explain(
     finder, regions = given_region(method, region, levels)
     if perceptual is None and "perceptual" not in explainer.needs:
         lambda_perceptual = 0
+    _check_segments(segments, levels, method, explainer.needs)
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
     network = None if prior is None else _prior(prior)
     direction = None if bridge is None else _bridge(bridge)
@@ -139,6 +150,7 @@ def explain(
         "classifier": classifier,
         "perceptual network": perceptual,
         "robust classifier": robust,
+        "autoencoder": autoencoder,
     }
     roles = {role: module for role, module in given.items() if module is not None}
     for role, module in roles.items():
@@ -152,6 +164,8 @@ def explain(
             prior=direction if "bridge" in explainer.needs else network,
             perceptual=perceptual,
             robust=None if robust is None else _classifier(robust, levels, device, None),
+            autoencoder=autoencoder,
+            fisher=None if fisher is None else fisher.to(device),
             class_unit=class_unit,
             perceptual_unit=perceptual_unit,
         )
@@ -174,7 +188,9 @@ def explain(
         try:
             rungs = explainer.rungs(guidance.lambda_class)
             finals: list[Final] = []
-            items = unsettled(_items(levels, ids, targets, regions), worker, finals.append)
+            items = unsettled(
+                _items(levels, ids, targets, regions, segments), worker, finals.append
+            )
             for batch in drive(Ladder(items, rungs, batch_size), engine):
                 finals += batch.finals
         finally:
@@ -213,6 +229,21 @@ def _levels(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
     if (below, above) != (-1.0, 1.0):
         images = (images.float() - below) * (2 / (above - below)) - 1
     return quantise(images).cpu()
+
+
+def _check_segments(
+    segments: Tensor | None, levels: Tensor, method: str, needs: frozenset[str]
+) -> None:
+    """Refuse maps that are missing, or are not those of the images."""
+    wanted = (len(levels), *levels.shape[2:])
+    if segments is None:
+        if "segments" in needs:
+            raise UserError(f"{method} needs to know what is where; give segments=…, {wanted}")
+    elif segments.dtype != torch.uint8 or tuple(segments.shape) != wanted:
+        raise UserError(
+            f"segments are {segments.dtype} with shape {tuple(segments.shape)}; give uint8 with "
+            f"shape {wanted}"
+        )
 
 
 def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
@@ -316,13 +347,15 @@ def _items(
     ids: Sequence[str] | None,
     targets: Sequence[int | None],
     regions: Sequence[Tensor | None],
+    segments: Tensor | None,
 ) -> Iterator[Item]:
     names = [f"image-{i:05d}" for i in range(len(images))] if ids is None else list(ids)
     if len(names) != len(images) or len(set(names)) != len(names):
         raise UserError(f"give one id for each of the {len(images)} images, no two the same")
     rows = zip(names, images, targets, regions, strict=True)
     for index, (name, image, target, region) in enumerate(rows):
-        yield Item(name, index, image, label=-1, target=target, region=region)
+        where = None if segments is None else segments[index].cpu()
+        yield Item(name, index, image, -1, target=target, region=region, segments=where)
 
 
 def _collect(finals: Sequence[Final]) -> Explanations:

@@ -20,6 +20,7 @@ from vcebench.commands import (
     claims,
     compare,
     data,
+    evaluate,
     figures,
     leaderboard,
     listing,
@@ -69,7 +70,7 @@ def _main(
 
 
 app.command()(run.run)
-app.command()(run.evaluate)
+app.command()(evaluate.evaluate)
 app.command()(scale.merge)
 app.command(context_settings={"ignore_unknown_options": True})(scale.submit)
 app.command("list")(listing.list_)

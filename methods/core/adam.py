@@ -47,10 +47,10 @@ class Moments:
         v = second * self.v + (1 - second) * gradient.square()
         if active is None:
             return Moments(m, v, self.k + 1, self.betas, self.epsilon)
-        rows = _rows(active, gradient)
+        told = rows(active, gradient)
         return Moments(
-            torch.where(rows, m, self.m),
-            torch.where(rows, v, self.v),
+            torch.where(told, m, self.m),
+            torch.where(told, v, self.v),
             self.k + active,
             self.betas,
             self.epsilon,
@@ -58,12 +58,13 @@ class Moments:
 
     def direction(self) -> Tensor:
         """m̂/(√v̂ + ε) with both moments corrected for their start at zero; k must be positive."""
-        first, second = (1 - beta ** self.k.to(self.m.dtype) for beta in self.betas)
-        m = self.m / _rows(first, self.m)
-        v = self.v / _rows(second, self.v)
+        # In float32, 1 - 0.999 has an error of 6e-5 of itself.
+        first, second = ((1 - beta ** self.k.double()).to(self.m.dtype) for beta in self.betas)
+        m = self.m / rows(first, self.m)
+        v = self.v / rows(second, self.v)
         return m / (v.sqrt() + self.epsilon)
 
 
-def _rows(values: Tensor, like: Tensor) -> Tensor:
+def rows(values: Tensor, like: Tensor) -> Tensor:
     """Values (B,) with the shape (B, 1, …) that multiplies `like`."""
     return values.view(-1, *[1] * (like.ndim - 1))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vcebench.methods.core.adam import rows
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace
 from vcebench.methods.core.noise import Noise
@@ -29,16 +30,21 @@ class Descent:
         guidance: classifier, input and target.
         noise: of these images.
         v: what moves, with shape (B, …).
-        images: those of the last pass, in [-1, 1] with shape (B, C, H, W).
+        extras: what else belongs to the input.
+        images: those of the last pass, in [-1, 1] with shape (B, C, H, W); (B·E, C, H, W), all of
+            the first input first, where a method generates E of each.
         step: number of the pass, 0 for the first.
         losses: of those images, with shape (B,).
-        nfe, backward: evaluations of the prior and backward passes through it so far, (B,).
+        nfe, backward: evaluations of networks that generate and backward passes through them so
+            far, (B,).
+        stopped: inputs that are done, bool (B,); they keep v, memory and counts.
         memory: what a method keeps from one pass to the next.
     """
 
     prior: Prior | None
     guidance: BoundGuidance
     noise: Noise
+    extras: Extras = NOTHING
     step: int = 0
     v: Tensor = field(init=False)
     images: Tensor = field(init=False)
@@ -46,11 +52,13 @@ class Descent:
     memory: Any = None
     nfe: Tensor = field(init=False)
     backward: Tensor = field(init=False)
+    stopped: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.v = self.images = self.x
         self.nfe = torch.zeros(len(self.x), dtype=torch.int64, device=self.x.device)
         self.backward = self.nfe.clone()
+        self.stopped = torch.zeros_like(self.nfe, dtype=torch.bool)
 
     @property
     def x(self) -> Tensor:
@@ -75,7 +83,7 @@ class Descending(Method):
     ) -> Explanation:
         """See `Method.explain`."""
         self.check(prior, tuple(x.shape[1:]))
-        return descend(self, Descent(prior, guidance.bind(x, target), noise), trace)
+        return descend(self, Descent(prior, guidance.bind(x, target), noise, extras), trace)
 
     @property
     @abstractmethod
@@ -104,7 +112,14 @@ class Descending(Method):
 
     @abstractmethod
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
-        """The next v, from the gradient of the loss at v."""
+        """The next v, from the gradient of the loss at v; inputs that are done stay anyway."""
+
+    def stop(self, state: Descent) -> Tensor | None:
+        """Which inputs are done with the images of this pass, bool (B,); None is none ever.
+
+        They are not moved any more; what is generated of them stays as it is.
+        """
+        return None
 
     def finish(self, state: Descent) -> Tensor:
         """The counterfactual in [-1, 1], from the last v."""
@@ -112,7 +127,7 @@ class Descending(Method):
 
 
 def descend(method: Descending, state: Descent, trace: Trace | None = None) -> Explanation:
-    """Move v `passes` times downhill, with a method's choices."""
+    """Move v `passes` times downhill, or until all inputs are done, with a method's choices."""
     state.v = method.begin(state)
     for state.step in range(method.passes):
         with torch.enable_grad():
@@ -122,7 +137,17 @@ def descend(method: Descending, state: Descent, trace: Trace | None = None) -> E
             state.images, state.losses = images.detach(), loss.detach()
             if trace is not None:
                 left = method.passes - 1 - state.step
-                trace.record(state.step, left, state.v, state.images, None, None)
+                # The first of E images stands for them.
+                shown = state.images[:: len(state.images) // len(state.x)]
+                trace.record(state.step, left, state.v, shown, None, None)
             (gradient,) = torch.autograd.grad(loss.sum(), at)
-        state.v = method.rule(state, gradient)
+        done = method.stop(state)
+        if done is None:
+            state.v = method.rule(state, gradient)
+            continue
+        state.stopped = state.stopped | done
+        if bool(state.stopped.all()):
+            break
+        moved = method.rule(state, gradient)
+        state.v = torch.where(rows(state.stopped, moved), state.v, moved)
     return Explanation(method.finish(state), state.nfe, backward=state.backward)

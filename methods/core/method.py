@@ -17,6 +17,7 @@ from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.space import Autoencoder, SemanticAutoencoder
 
 WEIGHTS = frozenset(
     {"lambda_class", "lambda_perceptual", "lambda_l1", "use_logits", "class_factor"}
@@ -80,9 +81,15 @@ class Extras:
 
     Attributes:
         region: pixels that may change, boolean with shape (B, 1, H, W); None means everywhere.
+        segments: what is where in the images, uint8 with shape (B, H, W); None if nobody knows.
+        autoencoder: network that leads to codes and back, for methods that move codes.
+        fisher: how strongly the classifier depends on each pair of a code's numbers, (c, c).
     """
 
     region: Tensor | None = None
+    segments: Tensor | None = None
+    autoencoder: Autoencoder | SemanticAutoencoder | None = None
+    fisher: Tensor | None = None
 
 
 NOTHING = Extras()

@@ -61,7 +61,7 @@ COMMANDS: dict[str, Callable[[Path, Path], Sequence[str]]] = {
 
 # Commands that no run folder is given to. `submit` starts `run`; pins of `baseline` are CSV files.
 WITHOUT = {
-    *("submit", "list", "export", "train", "show", "weights", "weights import"),
+    *("submit", "list", "export", "train", "calibrate", "show", "weights", "weights import"),
     *("baseline check", "baseline update"),
 }
 PARAMETERS = {"run", "runs", "folder", "folders", "shards", "first", "second"}

@@ -173,7 +173,8 @@ def test_a_prior_is_no_bridge(own, prior, capsys):
 def test_bad_images_are_skipped_and_listed_in_the_manifest(own, prior, capsys):
     written(own)
     damaged = own / "images" / "plum" / "grey.png"
-    damaged.write_bytes(damaged.read_bytes()[:200])
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:200])
     code, output = run(own)
     assert code == 2
     assert "grey.png cannot be decoded" in capsys.readouterr().err
@@ -182,6 +183,11 @@ def test_bad_images_are_skipped_and_listed_in_the_manifest(own, prior, capsys):
     manifest = json.loads((output / "manifest.json").read_text())
     assert [reason.split("/")[-1][:8] for reason in manifest["skipped"].values()] == ["grey.png"]
     assert len(list((output / "counterfactuals").iterdir())) == 5
+    assert run(own, "--skip-bad")[0] == 0  # finished: nothing is begun
+    assert json.loads((output / "manifest.json").read_text()) == manifest
+    damaged.write_bytes(whole)  # put right: it is explained too
+    assert run(own, "--skip-bad")[0] == 0
+    assert len(list((output / "counterfactuals").iterdir())) == 6
 
 
 def test_csv_instead_of_folders(own):

@@ -386,6 +386,25 @@ def test_a_classifier_that_cannot_guide_is_refused_before_anything_is_made(
     assert not (task.path / "run").exists()
 
 
+@pytest.mark.parametrize("normalised", ["", "mean = [0.13]\nstd = [0.3]"])
+def test_a_classifier_of_one_channel_sees_the_grey_image(task, capsys, normalised):
+    task.images(2).toml(classifier=f'factory = "clf:one"\n{normalised}')
+    code, err = outcome(task, capsys)
+    assert code == 2
+    assert "say channels = 1" in err
+    task.toml(classifier=f'factory = "clf:one"\nchannels = 1\n{normalised}')
+    assert outcome(task, capsys)[0] == 0
+    for id, pixels in task.inputs().items():
+        grey = pixels.mean(axis=0) / 255
+        x = torch.from_numpy((grey - 0.13) / 0.3 if normalised else 2 * grey - 1).float()[
+            None, None
+        ]
+        window = torch.nn.functional.avg_pool2d(x, 8, stride=1).mean() * 64
+        row = task.rows()[id]
+        margin = 0.2 * float(window) * (1 if row.target == 1 else -1)
+        assert row.margin_input == pytest.approx(margin, abs=1e-4)
+
+
 def test_a_size_that_the_prior_cannot_do_names_one_that_works(task, capsys):
     task.images(1).toml()
     task.config.write_text(task.config.read_text().replace("size = 16", "size = 17"))

@@ -6,10 +6,14 @@ import sys
 import pytest
 import torch
 
+from vcebench.data.registry import dataset_entry
+from vcebench.methods.core.bridge import BridgePrior
+from vcebench.models import real_bundle
 from vcebench.models.faces import CelebaHQOracle, CelebaOracle, from_caffe_key
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.published import PRIOR_FLAGS, build_published
 from vcebench.weights.cards import CARDS, ROLES, card_named
+from vcebench.weights.shipped import NetworkFileError
 
 IMAGE_NETWORKS = {
     "celeba-classifier": (1, 40),
@@ -156,3 +160,32 @@ def test_a_card_is_found_by_data_set_and_role():
 def test_listing_cards_imports_no_network_library():
     code = "import sys, vcebench.weights.cards; assert 'torchvision' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_run_on_a_bridge_loads_no_prior_and_says_which_weights(monkeypatch, tmp_path):
+    loaded = []
+
+    def load(card, path):
+        loaded.append(card.id)
+        return torch.nn.Conv2d(3, 3, 1)
+
+    monkeypatch.setattr(real_bundle, "load_published", load)
+    for id in ("celeba-bridge-ema", "celeba-classifier", "celeba-prior"):
+        (tmp_path / f"{id}.safetensors").write_bytes(b"stand-in")
+    task = dataset_entry("celeba").task("smile")
+
+    def bundle_of():
+        needs = frozenset({"bridge"})
+        return real_bundle.load_real_bundle(
+            "celeba", task, folder=tmp_path, needs=needs, metrics=False
+        )
+
+    bundle = bundle_of()
+    assert loaded == ["celeba-classifier", "celeba-bridge-ema"]
+    assert isinstance(bundle.prior, BridgePrior)
+    assert len(bundle.prior.bridge) == 500
+    assert bundle.backbones["bridge"] == "RCSB bridge, CelebA 128, moving average"
+    assert bundle.hashes.keys() == {"classifier", "bridge"}
+    (tmp_path / "celeba-bridge-ema.safetensors").unlink()
+    with pytest.raises(NetworkFileError, match="raw network is missing: get the CelebA 128 bridge"):
+        bundle_of()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 from vcebench.commands.options import DataRoot, OwnConfig, say
 
 _OWN = "A network of your own images"
+
+
+class Fit(StrEnum):
+    """How an image of any shape becomes one of the size wanted."""
+
+    crop = "crop"
+    stretch = "stretch"
+    pad = "pad"
 
 
 def train(
@@ -62,6 +71,17 @@ def train(
             rich_help_panel=_OWN,
         ),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="prior, bridge: as many steps as fit into 20m, 2h …, instead of --steps",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    fit: Annotated[
+        Fit, typer.Option(help="with --data: how images get the size", rich_help_panel=_OWN)
+    ] = Fit.crop,
     epsilon: Annotated[
         float | None,
         typer.Option(
@@ -87,11 +107,13 @@ def train(
 
       vcebench train prior --data my-images --size 64
 
+      vcebench train prior --data my-images --size 32 --width 32 --budget 20m
+
       vcebench train bridge --data my-images --size 64
 
       vcebench train robust --config own.toml
     """
-    from vcebench.errors import user_errors
+    from vcebench.errors import UserError, user_errors
     from vcebench.training.registry import train as train_networks
 
     if dataset in ("prior", "bridge", "robust"):
@@ -102,7 +124,10 @@ def train(
         given = {"steps": steps, "batch": batch_size, "epsilon": epsilon}
         plan: dict[str, Any] = {k: v for k, v in given.items() if v is not None} | {"flip": flip}
         if dataset != "robust":
-            plan |= {"size": _sides(size), "width": width}
+            plan |= {"size": _sides(size), "width": width, "fit": fit.value}
+            plan |= {} if budget is None else {"budget": _seconds(budget)}
+        if budget is not None and (steps is not None or dataset == "robust"):
+            raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
         place = output or Path("checkpoints/own")
         with user_errors():
             typer.echo(str(_train_own(dataset, images, config, place, plan, restart, skip_bad)))
@@ -144,6 +169,21 @@ def _train_own(
     if folder is None:
         raise UserError(f"`train {role}` needs your images: --data FOLDER, or --config FILE.toml")
     return train_own(role, folder, output, OwnPlan(**plan), restart, skip_bad=skip_bad)
+
+
+def _seconds(text: str) -> float:
+    """Seconds of "90s", "20m" or "1.5h"."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number = text[:-1] if text[-1:] in units else ""
+    try:
+        seconds = float(number) * units[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < 10**8:
+        from vcebench.errors import UserError
+
+        raise UserError(f"--budget is {text!r}; write a time such as 90s, 20m or 1.5h")
+    return seconds
 
 
 def _sides(text: str) -> tuple[int, int]:

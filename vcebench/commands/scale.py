@@ -55,7 +55,7 @@ def merge(
 
       vcebench merge runs/smile-shard-*-of-8 -o runs/smile --format json > row.json
     """
-    from vcebench.commands.run import print_results
+    from vcebench.commands.evaluate import print_results
     from vcebench.jobs.merging import merge as join
     from vcebench.jobs.session import measure_again
     from vcebench.settings.custom import read_custom

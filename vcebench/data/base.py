@@ -128,6 +128,24 @@ class HasTruth(Protocol):
 
     def truth(self, index: int, target: int) -> Truth: ...
 
+    def true_image(self, index: int, target: int) -> Tensor:
+        """The counterfactual of `truth` alone, without drawing the example itself again."""
+        ...
+
+
+@runtime_checkable
+class HasSegments(Protocol):
+    """An image set that knows which region every pixel of its images belongs to."""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions by number."""
+        ...
+
+    def segments(self, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
+        """Maps of images: the number of every pixel's region, uint8 (B, H, W)."""
+        ...
+
 
 @runtime_checkable
 class HasRegions(Protocol):

@@ -18,7 +18,7 @@ from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
 from vcebench.evaluating.foreign import remarks
 from vcebench.evaluating.verdicts import FILED, as_filed, verdicts
-from vcebench.folders.rows import NOT_KNOWN, Row
+from vcebench.folders.rows import NOT_KNOWN, Row, nfe_per_try
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import scratch_folder
 from vcebench.metrics import frechet
@@ -48,6 +48,7 @@ class Evaluation:
             tried with them, and no metric counts them.
         float_fr: flip rate before quantisation, in percent; None without images, or not known.
         seconds_per_image: mean share of the wall time; None without images, or not known.
+        nfe_per_try: mean evaluations of the prior per image and try; None where not known.
         memory_of: what `peak_memory` counted.
         protocol: name and version of the definitions.
         notes: what a reader should know beside the numbers.
@@ -69,6 +70,7 @@ class Evaluation:
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     judge: str | None = None
     already_target: int = 0
+    nfe_per_try: float | None = None
 
 
 def evaluate(
@@ -144,6 +146,7 @@ def evaluate(
         already_target=len(stored) - len(rows),
         float_fr=_mean(_known([row.flipped_float for row in finite]), 100),
         seconds_per_image=_mean(seconds),
+        nfe_per_try=nfe_per_try(rows),
         memory_of=memory_of,
         protocol=manifest["protocol"],
         notes=tuple(notes),

@@ -8,46 +8,26 @@ network, while the device works on this one.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from vcebench.data.base import HasCue
 from vcebench.evaluating import pairs
+from vcebench.evaluating.extracted import Array, Collector, Extracted
 from vcebench.evaluating.remembering import Memory
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
-from vcebench.folders.scratch import mapped_array
 from vcebench.models.bundle import Bundle
 from vcebench.models.memory import give_back_memory, keep_freed_memory
 
 CHUNK = 64
 
-Array = npt.NDArray[Any]
 Found = tuple[int, dict[str, Array]]
-
-
-@dataclass
-class Extracted:
-    """Per-image values by metric id (or other name), and features; rows as in the run.
-
-    Attributes:
-        values: name → (n,) array.
-        pairs: role → (features of the originals, of the counterfactuals), each (n, d) float32,
-            memory-mapped.
-        failures: id of a metric from outside that failed → why.
-    """
-
-    values: dict[str, Array] = field(default_factory=dict)
-    pairs: dict[str, tuple[Array, Array]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ def extract(
     on_cpu = device.type == "cpu"
     slots = threads or before
     starts = range(0, len(rows), CHUNK)
-    collector = _Collector(len(rows), scratch)
+    collector = Collector(len(rows), scratch)
     cue = None if planted is None else planted.cue
     memory = Memory(folder, bundle, device, cue) if remember else None
     failures: dict[str, str] = {}
@@ -148,36 +128,3 @@ def _ahead(read: Callable[[int], _Read], starts: Sequence[int], slots: int) -> I
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()
-
-
-class _Collector:
-    """Chunks put where they belong."""
-
-    def __init__(self, n: int, scratch: Path) -> None:
-        self._n = n
-        self._scratch = scratch
-        self._arrays: dict[str, Array] = {}
-        self._filled: Counter[str] = Counter()
-
-    def put(self, start: int, found: dict[str, Array]) -> None:
-        for name, chunk in found.items():
-            if name not in self._arrays:
-                self._arrays[name] = self._new(name, chunk)
-            self._arrays[name][start : start + len(chunk)] = chunk
-            self._filled[name] += len(chunk)
-
-    def _new(self, name: str, chunk: Array) -> Array:
-        shape = (self._n, *chunk.shape[1:])
-        if chunk.ndim == 1:
-            return np.empty(shape, chunk.dtype)
-        path = self._scratch / f"{name.replace(':', '-')}.npy"
-        return mapped_array(path, shape)
-
-    def result(self) -> Extracted:
-        """What was found in every chunk: what some lack is no measure of the run."""
-        for name in [name for name, count in self._filled.items() if count < self._n]:
-            del self._arrays[name]
-        values = {name: array for name, array in self._arrays.items() if ":" not in name}
-        roles = {name.partition(":")[0] for name in self._arrays if ":" in name}
-        features = {r: (self._arrays[f"{r}:x"], self._arrays[f"{r}:x_cf"]) for r in sorted(roles)}
-        return Extracted(values, features)

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from vcebench.data.base import HasAttributes, HasCue
 from vcebench.data.registry import open_dataset
+from vcebench.data.rendered.labels import all_attributes
 from vcebench.errors import UserError, one_line
-from vcebench.evaluating.extraction import Extracted
+from vcebench.evaluating.extracted import Extracted
 from vcebench.evaluating.verdicts import Verdicts
 from vcebench.folders.rows import Row
 from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
@@ -146,9 +147,7 @@ def _attributes(c: Context) -> dict[str, MetricValue]:
     if lacking := c.verdicts.lacking("flipped"):
         return {"mnac": mnac, "cd": missing("cd", lacking)}
     query = names.index(attribute) if attribute else -1
-    truth = attributes.label_correlation(
-        training.attributes(range(len(training))).astype(np.int64), query
-    )
+    truth = attributes.label_correlation(all_attributes(training).astype(np.int64), query)
     before, after = (array[:, columns] for array in c.found.pairs["attributes"])
     changed = attributes.changes(before, after)[c.flipped]
     return {

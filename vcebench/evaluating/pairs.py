@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from vcebench.data.base import HasCue
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
+from vcebench.evaluating.extracted import Array
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -23,8 +23,6 @@ from vcebench.metrics.outside import OutsideMetricError
 from vcebench.metrics.registry import OUTSIDE
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, remembered
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,7 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "already_target": evaluation.already_target,
         "float_fr": evaluation.float_fr,
         "seconds_per_image": evaluation.seconds_per_image,
+        "nfe_per_try": evaluation.nfe_per_try,
         "peak_memory_of": evaluation.memory_of,
         "metrics": records(evaluation),
         "notes": list(evaluation.notes),

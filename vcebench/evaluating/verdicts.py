@@ -80,8 +80,8 @@ def _agrees(row: Row) -> bool | None:
 def _of(flipped: Sequence[bool | None], correct: Sequence[bool | None], by: str) -> Verdicts:
     counts = {"flipped": flipped.count(None), "correct": correct.count(None)}
     return Verdicts(
-        np.array([bool(value) for value in flipped]),
-        np.array([bool(value) for value in correct]),
+        np.array(flipped, dtype=bool),
+        np.array(correct, dtype=bool),
         {name: count for name, count in counts.items() if count},
         by,
     )

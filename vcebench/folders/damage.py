@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from vcebench.folders import shards
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import DamagedFileError, RunFolder
 
@@ -24,9 +25,9 @@ def damages(folder: RunFolder) -> Iterator[Damage]:
     another run, a link.
     """
     rows: dict[str, Row] = {}
-    for shard in folder.shards():
+    for shard in shards.names(folder):
         try:
-            rows.update((row.id, row) for row in folder.rows_of(shard.name))
+            rows.update((row.id, row) for row in folder.rows_of(shard))
         except DamagedFileError as error:
             yield Damage(error)
     yield from damaged_files(folder, sorted(rows.values(), key=lambda row: row.index))

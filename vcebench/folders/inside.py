@@ -24,6 +24,7 @@ LARGEST = {
     ".png": 64 * _MIB,
     ".jpg": 64 * _MIB,
     ".parquet": 1024 * _MIB,
+    ".copy": 1024 * _MIB,
     ".safetensors": 2048 * _MIB,
     ".block": 2048 * _MIB,
 }

@@ -73,6 +73,7 @@ class _Metrics(_Part):
     config_hash: str | None = None
     networks: dict[str, _Network] = {}
     judge: str | None = None
+    nfe_per_try: _Number | None = None
     images: Annotated[int, Field(ge=0)]
     metrics: list[_Record]
     notes: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Literal, get_args, get_type_hints
@@ -89,6 +90,12 @@ class Row:
     def already_target(self) -> bool:
         """Whether there was nothing to explain."""
         return self.status == "already-target"
+
+
+def nfe_per_try(rows: Iterable[Row]) -> float | None:
+    """Mean evaluations of the prior per image and try; None where nobody counted any."""
+    found = [row.nfe / row.tries for row in rows if row.tries and row.nfe is not None]
+    return math.fsum(found) / len(found) if found else None
 
 
 _ARROW = {

@@ -2,7 +2,8 @@
 
 manifest.json · inputs/ID.png · counterfactuals/ID.png · masks/ID.png · regions/ID.png ·
 truths/ID.png · originals/ID.png (the data set's own image, of an import) ·
-trace/ID.safetensors · shards/NNNNN.parquet · contact-sheet.png · metrics.parquet · metrics.json ·
+trace/ID.safetensors · shards/NNNNN.parquet (one, and a copy of it, of a finished run) ·
+contact-sheet.png · metrics.parquet · metrics.json ·
 per-image.parquet · judged/NAME/metrics.json, … ·
 evaluated/KEY.block (what this user's evaluations found in a chunk of images)
 
@@ -15,7 +16,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from vcebench.folders.digests import content_digest
 from vcebench.folders.images import Codec, decode, decode_masks, decode_region
 from vcebench.folders.manifest import check_belonging, parse_manifest, parse_metrics
 from vcebench.folders.rows import Row, from_table
-from vcebench.folders.tables import read_table
+from vcebench.folders.tables import read_metadata, read_table
 from vcebench.settings.config import RunConfig, build_config
 
 MANIFEST = "manifest.json"
@@ -130,22 +132,38 @@ class RunFolder:
             DamagedFileError: (a UserError) it cannot be read.
             UserError: it belongs to another run.
         """
-        name, manifest = f"{SHARDS}/{shard}", self.manifest()
-        try:
+        with self._of_this_run(shard) as (name, check):
             table = read_table(self.path, name)
             rows = from_table(table)
+            check(table.schema.metadata)
+        return rows
+
+    def check_rows(self) -> None:
+        """Raise what `rows` would raise about rows of another run, without reading any row."""
+        for shard in self.shards():
+            with self._of_this_run(shard.name) as (name, check):
+                check(read_metadata(self.path, name))
+
+    @contextmanager
+    def _of_this_run(self, shard: str) -> Iterator[tuple[str, Callable[[Any], None]]]:
+        """Name of a shard within the folder, and what checks its metadata; errors as `rows_of`."""
+        name, manifest = f"{SHARDS}/{shard}", self.manifest()
+
+        def check(metadata: Any) -> None:
+            try:
+                check_belonging(metadata, manifest)
+            except ValueError as error:
+                raise UserError(
+                    f"{self.path / name} cannot be used ({error}); put the right one in its place"
+                ) from error
+
+        try:
+            yield name, check
         except (OSError, ValueError, pa.ArrowException) as error:
             if isinstance(error, UserError):
                 raise
             reason = f"cannot be read ({one_line(error)})"
             raise DamagedFileError(self.path, name, reason) from error
-        try:
-            check_belonging(table.schema.metadata, manifest)
-        except ValueError as error:
-            raise UserError(
-                f"{self.path / name} cannot be used ({error}); put the right one in its place"
-            ) from error
-        return rows
 
     def per_image(self) -> dict[str, dict[str, float]]:
         """Image id → metric id → value, of the last evaluation; empty if there was none.

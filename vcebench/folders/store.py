@@ -17,15 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
 from vcebench.errors import UserError, user_errors
-from vcebench.folders import inside
+from vcebench.folders import inside, shards
 from vcebench.folders.damage import damaged_files
-from vcebench.folders.digests import belonging, file_digests
+from vcebench.folders.digests import file_digests
 from vcebench.folders.inside import check_id
-from vcebench.folders.rows import Row, to_table
+from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, DamagedFileError, RunFolder
 from vcebench.settings.config import RunConfig, differences
 from vcebench.settings.request import needs_of
@@ -67,6 +64,7 @@ class RunStore:
         folder, manifest: see `RunFolder`.
         finished: id → row of the images that are there for good.
         damaged: id → row of images whose files are not what they should be; see `take_back`.
+        copied: shards that could not be read and were put back from their copies.
         set_aside: shards that cannot be read: their rows are lost, their images made again.
         restored, changed: images made again, with the bytes of before and with others.
     """
@@ -78,17 +76,27 @@ class RunStore:
         self.finished: dict[str, Row] = {}
         self.damaged: dict[str, Row] = {}
         self.set_aside: list[DamagedFileError] = []
+        self.copied: list[DamagedFileError] = []
         self.restored = self.changed = 0
-        for shard in self.folder.shards():
-            self._next = max(self._next, int(shard.stem) + 1)
-            try:
-                rows = self.folder.rows_of(shard.name)
-            except DamagedFileError as error:
-                with writing(path):
-                    inside.rename(path, error.name, f"{shard.name}.damaged")
-                self.set_aside.append(error)
-                continue
-            self.finished.update((row.id, row) for row in rows)
+        for shard in shards.names(self.folder):
+            self._next = max(self._next, int(Path(shard).stem) + 1)
+            self.finished.update((row.id, row) for row in self._rows_of(shard))
+
+    def _rows_of(self, shard: str) -> list[Row]:
+        """The rows of a shard, or of its copy; none if neither can be read: it is set aside."""
+        try:
+            return self.folder.rows_of(shard)
+        except DamagedFileError as error:
+            with writing(self.folder.path):
+                try:
+                    rows = shards.put_back(self.folder, shard)
+                except DamagedFileError:
+                    if inside.exists(self.folder.path, error.name):
+                        inside.rename(self.folder.path, error.name, f"{shard}.damaged")
+                    self.set_aside.append(error)
+                    return []
+            self.copied.append(error)
+            return rows
 
     def take_back(self) -> list[DamagedFileError]:
         """Count images with a missing, damaged or exchanged file as not finished.
@@ -117,10 +125,7 @@ class RunStore:
                 for name, content in result.files.items():
                     inside.write(self.folder.path, name, content)
             if new:
-                buffer = pa.BufferOutputStream()
-                pq.write_table(to_table(new, belonging(self.manifest)), buffer)
-                name = f"{SHARDS}/{self._next:05d}.parquet"
-                inside.write_lasting(self.folder.path, name, buffer.getvalue().to_pybytes())
+                shards.write(self.folder.path, self._next, new, self.manifest)
                 self._next += 1
         for result in checked:
             before = self.damaged.pop(result.row.id, None)
@@ -148,6 +153,12 @@ class RunStore:
         with user_errors():
             check_id(result.row.id)
         return result.with_digests()
+
+    def finish(self, **values: Any) -> None:
+        """Put the rows into one shard, and say in the manifest that the run is finished."""
+        with writing(self.folder.path):
+            shards.join(self.folder, list(self.finished.values()), self.manifest)
+        self.update(status="finished", **values)
 
     def update(self, **values: Any) -> None:
         """Change entries of the manifest."""

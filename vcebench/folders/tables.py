@@ -37,6 +37,13 @@ def read_table(root: Path, name: str) -> pa.Table:
     return table
 
 
+def read_metadata(root: Path, name: str) -> dict[bytes, bytes]:
+    """What the metadata of a Parquet file inside a run folder say, without its rows; see above."""
+    with inside.opened(root, name) as file:
+        found: dict[bytes, bytes] = pq.ParquetFile(file).metadata.metadata or {}
+    return found
+
+
 def _columns(metadata: pq.FileMetaData) -> list[tuple[str, str]]:
     """Path and storage of every column; raises ValueError if there is too much in them."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]

@@ -139,7 +139,7 @@ class Adoption:
         }
         images = None if self.matched is None else self.matched.images
         if isinstance(images, HasTruth):
-            truth = images.truth(row.index, row.target).counterfactual
+            truth = images.true_image(row.index, row.target)
             files[f"truths/{row.id}.png"] = Codec().encode(truth)
             files[f"originals/{row.id}.png"] = Codec().encode(images[row.index].image)
         return Finished(row, files)

@@ -180,7 +180,7 @@ class Benchmark:
         captions = [self._caption(rows[first][id]) for id in shared]
         if isinstance(self.images, HasTruth):
             pairs = [(rows[first][id].index, rows[first][id].target) for id in shared]
-            columns["truth"] = [self.images.truth(*pair).counterfactual for pair in pairs]
+            columns["truth"] = [self.images.true_image(*pair) for pair in pairs]
         return grid(columns, captions)
 
     def _result(self, name: str) -> Result:

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vcebench.errors import UserError
-from vcebench.evaluating.extraction import Extracted, extract
+from vcebench.evaluating.extracted import Extracted
+from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.verdicts import Booleans, Verdicts, verdicts
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder

@@ -261,7 +261,7 @@ def _write(
             why = next((f": {name}: {reason}" for name, reason in left_out.items()), "")
             more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
             raise UserError(f"{adoption.found.root} holds nothing to import{why}{more}")
-        store.update(status="finished", **_told(adoption, notes))
+        store.finish(**_told(adoption, notes))
     return rows
 
 

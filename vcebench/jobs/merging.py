@@ -177,6 +177,7 @@ def _write(path: Path, shards: Sequence[_Shard], manifest: dict[str, Any]) -> No
         for start in range(0, len(rows), _CHUNK):
             chunk = [row for row in rows[start : start + _CHUNK] if row.id not in store.finished]
             store.commit([Finished(row, _contents(owners[row.id], row)) for row in chunk])
+        store.finish()
 
 
 def _contents(folder: RunFolder, row: Row) -> dict[str, bytes]:

@@ -52,8 +52,8 @@ PUBLISHED_IMAGES, CPU_IMAGES = 1000, 20
 WAITING = "waiting"
 STEP, FILES = "masks and update", "input and output"
 PHASES = ("prior", "classifier", "perceptual", STEP, "noise", "judging", FILES)
-"""classifier and perceptual: of the guidance, forward and backward. judging: the classifier's
-decisions on inputs and stored images. input and output: everything around the method."""
+"""classifier (the robust one too) and perceptual: of the guidance, forward and backward. judging:
+the classifier's decisions on inputs and stored images. input and output: all around the method."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def timed(worker: Worker, clock: Clock) -> Worker:
     """The same worker with clocks around its networks, its method and its noise."""
     values = {f.name: getattr(worker, f.name) for f in fields(Worker)}
     judge, guide, phi = worker.classifier, worker.guide, worker.perceptual
-    prior = worker.prior
+    prior, robust = worker.prior, worker.robust
     if isinstance(phi, nn.Module):
         phi = TimedNetwork(phi, clock, "perceptual")
     values |= {
@@ -193,6 +193,7 @@ def timed(worker: Worker, clock: Clock) -> Worker:
         "prior": prior and prior.over(TimedNetwork(prior.network, clock, "prior")),
         "classifier": over(judge, TimedNetwork(judge.network, clock, "judging")),
         "guide": over(guide, TimedNetwork(guide.network, clock, "classifier")),
+        "robust": robust and over(robust, TimedNetwork(robust.network, clock, "classifier")),
         "perceptual": phi,
     }
     return _TimedWorker(**values, clock=clock)

@@ -25,6 +25,7 @@ from vcebench.folders.store import writing
 from vcebench.metrics.diversity import pairwise_distances, sigma_l
 from vcebench.metrics.result import MetricValue, missing, summarise
 from vcebench.models.bundle import Bundle
+from vcebench.models.own_metrics import with_metric_networks
 from vcebench.running.assemble import networks_of
 from vcebench.running.engines.base import Launcher
 from vcebench.running.inputs import check_data
@@ -68,6 +69,7 @@ def run_and_measure(
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
     launch: Launcher | None = None,
+    custom: CustomTask | None = None,
 ) -> Result:
     """Make or continue a run, compute its metrics, draw its contact sheet.
 
@@ -78,14 +80,17 @@ def run_and_measure(
         progress: makes what shows the progress.
         data_root: folder of a data set that does not ship with the package.
         launch: starts the engine (default: on this machine).
+        custom: a task of somebody's own, whose file may name networks for metrics alone.
 
     Raises:
         UserError, StoppedError: see `vcebench.running.runner.run`.
     """
-    bundle = networks_of(config)
+    bundle = measuring = networks_of(config)
+    if custom is not None:
+        measuring = with_metric_networks(bundle, custom, bundle.device)
     path = output or RUNS / config.folder_name()
     folder = run(config, images, path, bundle, threads, progress, data_root, launch)
-    result = Result(folder, evaluate(folder, bundle, threads=threads, data_root=data_root))
+    result = Result(folder, evaluate(folder, measuring, threads=threads, data_root=data_root))
     keep(result)
     return result
 
@@ -99,19 +104,22 @@ def run_seeds(
     progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
     launch: Launcher | None = None,
+    custom: CustomTask | None = None,
 ) -> list[Result]:
     """The same run with `seeds` seeds, counted from the configuration's, and σ_L over them.
 
     The runs lie in sub-folders seed-<s> of the output folder.
     """
     if seeds < 2:
-        return [run_and_measure(config, images, output, threads, progress, data_root, launch)]
+        more = (threads, progress, data_root, launch, custom)
+        return [run_and_measure(config, images, output, *more)]
     base = output or RUNS / config.folder_name(seeds)
     results = []
     for seed in range(config.seed, config.seed + seeds):
         one = config.model_copy(update={"seed": seed})
         path = base / f"seed-{seed}"
-        results.append(run_and_measure(one, images, path, threads, progress, data_root, launch))
+        more = (threads, progress, data_root, launch, custom)
+        results.append(run_and_measure(one, images, path, *more))
     return with_diversity(results, networks_of(config))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vcebench.errors import UserError
 from vcebench.methods.core.prior import Prior
@@ -23,6 +23,8 @@ class Bundle:
         prior: what a method walks on, a diffusion prior or a bridge, if it was asked for.
         perceptual: φ of the perceptual loss: (B, 3, H, W) → (B, C, H', W'), likewise.
         robust: an adversarially trained classifier of the same question, likewise; it guides only.
+        autoencoder: what a method walks in, of whole pictures or of their regions, likewise.
+        fisher: how the classifier depends on each pair of the autoencoder's codes, (c, c).
         representation: features of set distances: (B, 3, H, W) → (B, D).
         oracle: independent network: (B, 3, H, W) → logits (B, K).
         judge: the oracle as a classifier of this very task.
@@ -43,6 +45,8 @@ class Bundle:
     prior: Prior | None = None
     perceptual: nn.Module | None = None
     robust: TargetClassifier | None = None
+    autoencoder: nn.Module | None = None
+    fisher: Tensor | None = None
     representation: nn.Module | None = None
     oracle: nn.Module | None = None
     judge: TargetClassifier | None = None

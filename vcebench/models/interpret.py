@@ -129,9 +129,10 @@ def outputs_of(network: nn.Module, x: Tensor) -> Tensor:
     try:
         out: Any = network(x)
     except Exception as error:  # it is somebody's own code: anything can happen in it
+        text = one_line(error)[:300]
+        hint = "; say channels = 1 beside it" if "to have 1 channels" in text else ""
         raise UserError(
-            f"the classifier fails on images of shape {tuple(x.shape)} in [-1, 1]: "
-            f"{one_line(error)[:300]}"
+            f"the classifier fails on images of shape {tuple(x.shape)} in [-1, 1]: {text}{hint}"
         ) from error
     if not isinstance(out, Tensor) or not out.is_floating_point():
         what = f"{out.dtype}" if isinstance(out, Tensor) else type(out).__name__

@@ -39,3 +39,19 @@ class Normalised(nn.Module):
         """x: images in [-1, 1] with shape (B, 3, H, W)."""
         out: Tensor = self.network(((x + 1) / 2 - self.mean) / self.std)
         return out
+
+
+class Grey(nn.Module):
+    """A network of one channel that is given images of three: their mean.
+
+    Grey files are read as three equal channels, so it sees what is in them.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: images (B, 3, H, W)."""
+        out: Tensor = self.network(x.mean(dim=1, keepdim=True))
+        return out

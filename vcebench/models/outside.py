@@ -12,7 +12,7 @@ from vcebench.data.base import Task
 from vcebench.data.registry import DatasetEntry
 from vcebench.errors import UserError, one_line
 from vcebench.models.bundle import Bundle
-from vcebench.models.own import state_digest
+from vcebench.models.own_classifier import state_digest
 from vcebench.settings.installed import dataset_origin
 from vcebench.weights.shipped import NetworkFileError
 

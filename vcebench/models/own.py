@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Set
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
-from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
+from vcebench.models.own_classifier import explained, load_classifier, state_digest, state_of
+from vcebench.models.own_metrics import with_metric_networks
 from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
 from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
@@ -63,7 +62,7 @@ def load_own_bundle(
     reading = None
     if part is not None and classifier is not None:
         reading = explained(classifier.network, task, part, device)
-    return Bundle(
+    bundle = Bundle(
         classifier=None if reading is None else reading.classifier,
         prior=None if prior is None else prior.prior,
         perceptual=networks.get("perceptual"),
@@ -83,6 +82,7 @@ def load_own_bundle(
         codes={role: one.code for role, one in classifiers.items() if one.code is not None},
         notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
+    return with_metric_networks(bundle, task, device) if metrics else bundle
 
 
 NO_CLASSIFIER = "the file of the task has no [classifier]"
@@ -91,7 +91,7 @@ NO_CLASSIFIER = "the file of the task has no [classifier]"
 def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -> dict[str, str]:
     reasons = {role: advice(CARDS[id], root) for role, id in roles.items() if role not in found}
     return reasons | {
-        "oracle": "there is no oracle for a task of one's own",
+        "oracle": "the file of the task has no [oracle]",
         "identity": "there is no identity network for a task of one's own",
     }
 
@@ -109,22 +109,6 @@ def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None
                 "one, or take another method (docs/own-data.md)"
             )
     return None
-
-
-def state_of(loaded: LoadedClassifier) -> str:
-    """SHA-256 of a classifier's tensors; what has no tensors is what its code says."""
-    if not loaded.network.state_dict() and loaded.code is not None:
-        return loaded.code
-    return state_digest(loaded.network)
-
-
-def state_digest(module: nn.Module) -> str:
-    """SHA-256 over names and values of a network's tensors, whatever file they came from."""
-    digest = hashlib.sha256()
-    for key, value in sorted(module.state_dict().items()):
-        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def needs_perceptual(lambda_perceptual: float, weights: Path | None = None) -> None:

@@ -17,7 +17,7 @@ from vcebench.errors import UserError, one_line
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.code import code_digest, importing, sources
 from vcebench.models.interpret import Interpreted, interpret
-from vcebench.models.normalise import Normalised
+from vcebench.models.normalise import Grey, Normalised
 from vcebench.models.published import fill
 from vcebench.models.shipped import load_network
 from vcebench.settings.custom import CustomTask, open_ended
@@ -57,7 +57,7 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
         assert part.weights is not None
         outputs = part.outputs if isinstance(part.outputs, int) else 1000
         loaded = _from_torchvision(part.architecture, part.weights, outputs, part.entry)
-    network = loaded.network
+    network = Grey(loaded.network) if part.channels == 1 else loaded.network
     if part.mean is not None and part.std is not None:
         network = Normalised(network, part.mean, part.std)
     for key, value in network.state_dict().items():
@@ -182,3 +182,19 @@ def fill_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path, t
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise UserError(f"{path}: {key} holds NaN or infinity; restore the file")
     fill(network, state, title)
+
+
+def state_of(loaded: LoadedClassifier) -> str:
+    """SHA-256 of a classifier's tensors; what has no tensors is what its code says."""
+    if not loaded.network.state_dict() and loaded.code is not None:
+        return loaded.code
+    return state_digest(loaded.network)
+
+
+def state_digest(module: nn.Module) -> str:
+    """SHA-256 over names and values of a network's tensors, whatever file they came from."""
+    digest = hashlib.sha256()
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -32,6 +32,12 @@ _LOGITS: dict[str, tuple[str, ...]] = {
     "bddoia": ("Forward",),
 }
 
+_NOT_READ = {
+    "autoencoder": "DiVE's autoencoder of CelebA is published, and this package does not read it",
+    "segments": "STEEX's generators are published, and this package does not read them",
+}
+"""Role → what is known of a network of codes, for which there is no card."""
+
 _NO_CARD = {
     "oracle": "no oracle is published for this data set",
     "identity": "this data set has no identities",
@@ -121,6 +127,10 @@ def load_real_bundle(
 def _require(dataset: str, required: Set[str], there: Iterable[Located], root: Path) -> None:
     located = {item.role: item for item in there}
     for role in sorted(required - located.keys()):
+        if role in _NOT_READ:
+            raise NetworkFileError(
+                f"{_NOT_READ[role]}; pass a network of your own to vcebench.explain(autoencoder=…)"
+            )
         raise NetworkFileError(
             f"no {role} network is published for {dataset}; `vcebench list methods` shows methods "
             "that do without"

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vcebench.data.base import Task
 from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
+from vcebench.models.autoencoder import ResidualAutoencoder
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import (
     BinaryClassifier,
@@ -37,6 +38,7 @@ class Files:
         other: task → its classifier, where that is another file.
         robust: tasks that the data set's robust classifier decides too.
         identity: None where the data set has no identities.
+        codes: roles of networks that lead to codes and back, which the data set has.
     """
 
     classifier: str
@@ -44,6 +46,7 @@ class Files:
     other: Mapping[str, str] = field(default_factory=dict)
     robust: tuple[str, ...] = ()
     identity: str | None = None
+    codes: tuple[str, ...] = ()
     prior: str = "prior"
     bridge: str = "bridge"
     perceptual: str = "perceptual"
@@ -62,6 +65,7 @@ FILES: dict[str, Files] = {
         oracle="representation",
         other={"3-8-plain": "classifier-plain", "3-8-robust": "robust"},
         robust=("3-8", "4-9", "1-7", "3-8-plain", "3-8-robust"),
+        codes=("autoencoder",),
     ),
     "synthfaces": Files(
         classifier="classifier-{task}",
@@ -69,6 +73,7 @@ FILES: dict[str, Files] = {
         other={"smile-robust": "robust"},
         robust=("smile", "age", "smile-plain", "smile-robust"),
         identity="identity",
+        codes=("autoencoder", "segments"),
     ),
     "synthroads": Files(
         classifier="classifier",
@@ -123,11 +128,14 @@ def load_shipped_bundle(
         networks[role].to(device)
         hashes[role] = sha256(path)
     oracle, robust = networks.get("oracle"), networks.get("robust")
+    autoencoder = networks.get("autoencoder", networks.get("segments"))
     return Bundle(
         classifier=_classifier(networks["classifier"], task, cards["classifier"]),
         prior=_walked(networks, cards),
         perceptual=networks.get("perceptual"),
         robust=None if robust is None else _classifier(robust, task, cards["robust"]),
+        autoencoder=autoencoder,
+        fisher=_fisher(autoencoder, task),
         representation=_features(networks.get("representation")),
         oracle=oracle,
         judge=None if oracle is None else _classifier(oracle, task, cards["oracle"]),
@@ -152,6 +160,7 @@ def _names(
         + ("" if classifier == "task" else f"-{classifier}"),
         "perceptual": files.perceptual,
         "bridge": files.bridge,
+        **{role: role for role in files.codes},
     } | ({"robust": "robust"} if task.name in files.robust else {})
     for role in sorted(needs - making.keys()):
         raise NetworkFileError(
@@ -204,6 +213,13 @@ def _classifier(network: nn.Module, task: Task, card: dict[str, Any]) -> TargetC
         return NoneOfClassifier(network, columns, unit)
     attributes = card.get("attributes")
     return BinaryClassifier(network, unit, attributes.index(task.attribute) if attributes else None)
+
+
+def _fisher(network: nn.Module | None, task: Task) -> Tensor | None:
+    """The Fisher matrix of a task's classifier, if an autoencoder keeps one."""
+    if not isinstance(network, ResidualAutoencoder) or task.name not in network.questions:
+        return None
+    return network.fisher[network.questions.index(task.name)]
 
 
 def _features(network: nn.Module | None) -> nn.Module | None:

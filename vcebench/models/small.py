@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vcebench.models.autoencoder import ResidualAutoencoder
+from vcebench.models.painter import SemanticAutoencoder
 from vcebench.models.unet import UNet, UNetConfig
 
 
@@ -198,6 +200,8 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "strided-classifier": _tupled(StridedClassifier),
     "residual-encoder": _tupled(ResidualEncoder),
     "perceptual-features": _tupled(PerceptualFeatures),
+    "residual-autoencoder": _tupled(ResidualAutoencoder),
+    "semantic-autoencoder": _tupled(SemanticAutoencoder),
 }
 """Name in a shipped file → constructor; called with the keywords stored beside the name."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from vcebench.methods.registry import METHODS
+from vcebench.methods.registry import ALIASES, METHODS
 from vcebench.metrics.registry import METRICS
 from vcebench.results import published
 from vcebench.results.measurements import Measurement
@@ -128,7 +128,13 @@ def _on_measured(claim: Claim, on: Group, rows: Sequence[Measurement]) -> Verdic
         for row in here
         if foreign_name(row.method) is None or foreign_name(row.method) not in own
     ]
-    return judge(claim, on, evidence, metric, RANKED)
+    right = claim.right_method_or_value
+    run = replace(
+        claim,
+        left_method=ALIASES.get(claim.left_method, claim.left_method),
+        right_method_or_value=ALIASES.get(right, right),
+    )
+    return replace(judge(run, on, evidence, metric, RANKED), claim=claim)
 
 
 def _measured_evidence(row: Measurement) -> Evidence:

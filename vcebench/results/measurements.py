@@ -16,7 +16,7 @@ from typing import Any
 
 from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, one_line, user_errors
-from vcebench.folders.rows import NOT_KNOWN
+from vcebench.folders.rows import NOT_KNOWN, nfe_per_try
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
 from vcebench.methods.registry import METHODS
 from vcebench.settings.config import RunConfig
@@ -134,9 +134,13 @@ def read_run(path: Path) -> StoredRun:
         document = folder.metrics(name)
         if document is not None:
             figures += _figures(document, manifest, config, _seeds(path, config))
-    rows = folder.rows()
-    tries = [row.nfe / row.tries for row in rows if row.tries and row.nfe is not None]
-    per_try = math.fsum(tries) / len(tries) if tries else None
+    whole = folder.metrics() or {}
+    # Evaluations of earlier versions did not say it.
+    if "nfe_per_try" in whole:
+        folder.check_rows()
+        per_try = whole["nfe_per_try"]
+    else:
+        per_try = nfe_per_try(folder.rows())
     if per_try is not None:
         figures += _derived(figures, "nfe_per_try", per_try)
     others, usual_tau = deviations(config)

@@ -23,6 +23,8 @@ from vcebench.settings.request import method_of, needs_of
 
 WALKED = frozenset({"prior", "bridge"})
 """Roles of the one network that a method walks on; it is the bundle's prior."""
+CODED = frozenset({"autoencoder", "segments"})
+"""Roles of the one network of codes that a method walks in; it is the bundle's autoencoder."""
 
 
 def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
@@ -97,8 +99,11 @@ def build_worker(
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
     for role in sorted(needs):
-        if getattr(bundle, "prior" if role in WALKED else role, None) is None:
-            raise UserError(f"{name} needs a {role} network, and there is none; give {role}=…")
+        given = "prior" if role in WALKED else "autoencoder" if role in CODED else role
+        if getattr(bundle, given, None) is None:
+            raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
+    if needs & CODED and precision in ("bf16", "fp16"):
+        raise UserError(f"{name} runs in full precision only; use --precision exact or fast")
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():
         method.check(prior, shape)
@@ -126,6 +131,8 @@ def build_worker(
         if perceptual is not None and "perceptual" in needs
         else None,
         robust=None if bundle.robust is None else guide(bundle.robust, "robust classifier"),
+        autoencoder=bundle.autoencoder,  # type: ignore[arg-type]  # by its role
+        fisher=bundle.fisher,
         guidance=guidance,
         class_unit=bundle.class_unit,
         perceptual_unit=bundle.perceptual_unit,

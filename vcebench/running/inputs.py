@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 
 from vcebench.data.base import Example, ImageSet
 from vcebench.data.files import BadImageError
+from vcebench.data.rendered.dataset import RenderedSet
 from vcebench.errors import UserError
 from vcebench.folders.digests import input_digest
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import DamagedFileError, RunFolder
-from vcebench.settings.config import differences
+from vcebench.folders.store import RunStore
+from vcebench.settings.config import RunConfig, differences
 from vcebench.settings.custom import CustomTask
+
+_DRAWN = 16
+"""Images that are drawn again, of a set that this package draws."""
 
 _KINDS = {
     "pictures": "{n} pictures are others (such as {example})",
@@ -54,6 +59,9 @@ class _Changes:
 def check_inputs(folder: RunFolder, rows: Iterable[Row], images: ImageSet) -> list[str]:
     """Compare the images of a run with those its rows were made of: ids, pixels and labels.
 
+    Images that this package draws change with its version alone: a few of them are drawn again, of
+    the others the ids are compared.
+
     Args:
         folder: the run's.
         rows: some of its rows.
@@ -67,9 +75,15 @@ def check_inputs(folder: RunFolder, rows: Iterable[Row], images: ImageSet) -> li
     """
     changes = _Changes()
     stored, now = [], []
-    for row in sorted(rows, key=lambda row: row.index):
+    ordered = sorted(rows, key=lambda row: row.index)
+    apart = max(1, len(ordered) // _DRAWN) if isinstance(images, RenderedSet) else 1
+    for number, row in enumerate(ordered):
         if row.index >= len(images):
             changes.add("gone", row.id)
+            continue
+        if number % apart:
+            stored.append(row.id)
+            now.append(images.id(row.index))
             continue
         try:
             example = images[row.index]
@@ -92,6 +106,26 @@ def check_inputs(folder: RunFolder, rows: Iterable[Row], images: ImageSet) -> li
             "pixels are the same is not known"
         ]
     return []
+
+
+def still_left_out(store: RunStore, config: RunConfig, images: ImageSet) -> int:
+    """Images that a finished run left out and that still cannot be read."""
+    if not config.skip_bad or store.manifest.get("status") != "finished":
+        return 0
+    known = store.manifest.get("skipped", {})
+    done = {row.index for row in store.finished.values()}
+    return sum(
+        str(index) in known and index not in done and not _readable(images, index)
+        for index in config.indices()
+    )
+
+
+def _readable(images: ImageSet, index: int) -> bool:
+    try:
+        images[index]
+    except BadImageError:
+        return False
+    return True
 
 
 def check_data(folders: Sequence[RunFolder], stored: CustomTask, now: CustomTask) -> list[str]:

@@ -21,6 +21,7 @@ from vcebench.folders.images import dequantise
 from vcebench.methods.core.bridge import BridgePrior
 from vcebench.methods.core.method import given
 from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.space import Autoencoder
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
 from vcebench.running.assemble import WALKED
@@ -73,6 +74,8 @@ def probe(worker: Worker, images: Sequence[Tensor]) -> None:
             _perceptual(worker.perceptual, x)
         if worker.method.needs & WALKED:
             _prior(worker, x)
+        if "autoencoder" in worker.method.needs:
+            _codes(worker, x)
     except torch.cuda.OutOfMemoryError:
         return  # the run goes on with smaller batches
 
@@ -192,6 +195,25 @@ def _half_way(prior: Prior, x: Tensor) -> tuple[int, Tensor]:
         return i, prior.bridge.q_sample(x, i, noise)
     i = len(prior.schedule) // 2
     return i, prior.schedule.q_sample(x, i, noise)
+
+
+@torch.no_grad()
+def _codes(worker: Worker, x: Tensor) -> None:
+    network = worker.autoencoder
+    if not isinstance(network, Autoencoder):
+        raise UserError("the autoencoder has no encode and decode; give both, see vcebench.explain")
+    mean = _answer("autoencoder", x, lambda: network.encode(x)[0])
+    if mean.ndim != 2 or len(mean) != len(x):
+        raise UserError(
+            f"the autoencoder encodes {len(x)} images as {tuple(mean.shape)}; encode must return "
+            "mean and log-variance, each (B, c)"
+        )
+    made = _answer("autoencoder", x, lambda: network.decode(mean))
+    if made.shape != x.shape or not bool(made.isfinite().all()):
+        raise UserError(
+            f"the autoencoder decodes images of shape {tuple(x.shape)} as {tuple(made.shape)}; "
+            "decode must return them finite and in the same shape"
+        )
 
 
 def _answer(role: str, images: Tensor, call: Callable[[], Any]) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vcebench.data.base import HasRegions, ImageSet
+from vcebench.data.base import HasRegions, HasSegments, ImageSet
 from vcebench.data.masks import MaskFolder
 from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.attributions import ATTRIBUTIONS
@@ -19,6 +19,7 @@ from vcebench.models.attributions import captum_attribution
 from vcebench.settings.config import RunConfig
 from vcebench.settings.presets import region_cell
 from vcebench.settings.regions import CAPTUM, RegionChoice, parse_region
+from vcebench.settings.request import needs_of
 
 Finder = Callable[[int, str], Tensor]
 """Position and id of an image → where it may change, bool (1, H, W)."""
@@ -114,6 +115,21 @@ def finder_of(config: RunConfig, images: ImageSet) -> Finder | None:
     with user_errors():
         known.region(config.indices()[0], part)  # an unknown part is told before anything is made
     return lambda index, image_id: known.region(index, part)[None]
+
+
+def maps_of(config: RunConfig, images: ImageSet) -> Callable[[int], Tensor] | None:
+    """Position of an image → its map, uint8 (H, W), for methods that need one; else None.
+
+    Raises UserError: nobody knows what is where in these images.
+    """
+    if "segments" not in needs_of(config.method, config.guidance.lambda_perceptual):
+        return None
+    if not isinstance(images, HasSegments):
+        raise UserError(
+            f"what is where in {config.dataset} is not known; {config.method} is for rendered sets"
+        )
+    known = images
+    return lambda index: torch.from_numpy(known.segments([index])[0])
 
 
 def _masks(config: RunConfig, images: ImageSet, digest: str) -> Finder:

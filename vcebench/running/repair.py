@@ -7,7 +7,8 @@ from vcebench.folders.store import RunStore
 
 def take_back(store: RunStore) -> list[str]:
     """Take back what is damaged; what will be made again, as lines."""
-    lines = [
+    lines = [f"{error.name} {error.reason}; its copy is put back" for error in store.copied]
+    lines += [
         f"{error.name} {error.reason}; it is set aside as {error.name}.damaged, and its images are "
         "made again"
         for error in store.set_aside

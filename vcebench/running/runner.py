@@ -33,12 +33,12 @@ from vcebench.running.already import unsettled
 from vcebench.running.assemble import worker_of
 from vcebench.running.engines.base import Engine, Launcher
 from vcebench.running.engines.local import Local
-from vcebench.running.inputs import check_inputs
+from vcebench.running.inputs import check_inputs, still_left_out
 from vcebench.running.ladder import Batch, Final, Ladder, drive
 from vcebench.running.parked import parked
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
-from vcebench.running.regions import finder_of
+from vcebench.running.regions import finder_of, maps_of
 from vcebench.running.repair import outcome, take_back, traced_before
 from vcebench.running.seen import seen
 from vcebench.running.tries import Item, Outcome
@@ -85,9 +85,9 @@ def run(
         _say(take_back(store))
         known = [row for row in store.damaged.values() if row.input_sha256 is not None]
         said += _say(check_inputs(store.folder, [*store.finished.values(), *known], images))
-        if len(store.finished) >= wanted:
+        if len(store.finished) + still_left_out(store, config, images) >= wanted:
             if store.manifest.get("status") != "finished":
-                store.update(status="finished")
+                store.finish()
             return store.folder
         skipped: dict[str, str] = {}
         sitting = _sitting(worker.device, threads, str(launch))
@@ -112,7 +112,7 @@ def run(
                     _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
         _say([note for note in notes_of(images) if note not in said] + outcome(store))
         notes = [*bundle.notes, *notes_of(images)]
-        store.update(status="finished", skipped=skipped, data_notes=notes)
+        store.finish(skipped=skipped, data_notes=notes)
         return store.folder
 
 
@@ -158,7 +158,7 @@ def pending(
         traced: positions of images whose steps are kept, beside the first ones.
     """
     asked = None
-    find = finder_of(config, images)
+    find, mapped = finder_of(config, images), maps_of(config, images)
     if config.custom is not None:
         asked = stored_custom(config.custom).target_class(images.task.labels)
     for index in config.indices():
@@ -184,6 +184,7 @@ def pending(
             target=target,
             traced=index < config.trace or index in traced,
             region=None if find is None else find(index, example.id),
+            segments=None if mapped is None else mapped(index),
         )
 
 
@@ -211,7 +212,7 @@ def _finished(final: Final, images: ImageSet, outside: bool) -> Finished:
     if outcome.trace:
         files[f"trace/{row.id}.safetensors"] = safetensors.torch.save(outcome.trace)
     if row.finite and isinstance(images, HasTruth):
-        truth = images.truth(row.index, row.target).counterfactual
+        truth = images.true_image(row.index, row.target)
         files[f"truths/{row.id}.png"] = Codec().encode(truth)
     return Finished(row, files)
 

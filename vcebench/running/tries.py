@@ -19,6 +19,7 @@ class Item:
     target: class asked for; None leaves it to the task.
     traced: whether the steps are kept.
     region: where it may change, bool with shape (1, H, W); None leaves it to run and method.
+    segments: number of every pixel's region, uint8 with shape (H, W); None if no method asks.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Item:
     target: int | None = None
     traced: bool = False
     region: Tensor | None = None
+    segments: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from vcebench.methods.core.method import Explanation, Extras, Method
 from vcebench.methods.core.noise import KeyedNoise, Noise
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.regions import Region
+from vcebench.methods.core.space import Autoencoder, SemanticAutoencoder
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
 from vcebench.running.tries import Item, Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
@@ -43,6 +44,7 @@ class Worker:
         classifier: the classifier to explain, in float32: it judges.
         guide: the same classifier as the tier runs it: it guides.
         robust: a robust classifier as the tier runs it, for methods that need one; it guides only.
+        autoencoder, fisher: what methods that move codes walk in, see `Extras`.
         class_unit, perceptual_unit: calibrated factors of the guidance.
         guidance: weights of the joint loss.
         dataset: name that keys the noise.
@@ -68,6 +70,8 @@ class Worker:
     class_unit: float = 1.0
     perceptual_unit: float = 1.0
     robust: TargetClassifier | None = None
+    autoencoder: Autoencoder | SemanticAutoencoder | None = None
+    fisher: Tensor | None = None
     codec: Codec = field(default_factory=Codec)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     keep_files: bool = True
@@ -103,7 +107,7 @@ class Worker:
                 guidance=guidance,
                 noise=noise,
                 trace=hook,
-                extras=Extras(region=region),
+                extras=Extras(region, self._segments(padded), self.autoencoder, self.fisher),
             )
         return self._judge(judge, tries, x, decision, found, hook)
 
@@ -152,6 +156,12 @@ class Worker:
         if any(region is not None for region in own):
             return torch.stack([region for region in own if region is not None]).to(self.device)
         return None if self.region is None else self.region(bind(), noise)
+
+    def _segments(self, padded: Sequence[Try]) -> Tensor | None:
+        """What is where in the images, if the items say so."""
+        maps = [t.item.segments for t in padded]
+        known = [one for one in maps if one is not None]
+        return torch.stack(known).to(self.device) if len(known) == len(maps) else None
 
     def _noise(self, padded: Sequence[Try], x: Tensor) -> AbstractContextManager[Noise]:
         ids = [t.item.id for t in padded]

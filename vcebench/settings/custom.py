@@ -45,7 +45,14 @@ from vcebench.data.folder import FolderSet, folder_set
 from vcebench.data.listing import are_class_numbers, list_csv, list_folder
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
-from vcebench.settings.parts import BridgePart, ClassifierPart, DataPart, Part, PriorPart
+from vcebench.settings.parts import (
+    BridgePart,
+    ClassifierPart,
+    DataPart,
+    OraclePart,
+    Part,
+    PriorPart,
+)
 
 
 class CustomTask(Part):
@@ -56,9 +63,12 @@ class CustomTask(Part):
         or the runner-up.
     classifier: None for imports, which do without.
     robust: an adversarially robust classifier of the same classes, for methods that need one.
+    oracle, representation: what metrics look through besides; no part of what a run is.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"classifier", "prior", "bridge", "robust"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"classifier", "prior", "bridge", "robust", "oracle", "representation"}
+    )
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     target: StrictStr | None = None
@@ -67,6 +77,8 @@ class CustomTask(Part):
     prior: PriorPart | None = None
     bridge: BridgePart | None = None
     robust: ClassifierPart | None = None
+    oracle: OraclePart | None = None
+    representation: ClassifierPart | None = None
 
     @field_validator("target", mode="before")
     @classmethod
@@ -100,12 +112,13 @@ class CustomTask(Part):
         return self.model_copy(update={"data": data})
 
     def of_method(self, preset: str) -> Self:
-        """The same with the unit of a method, by its preset's id, as the only one."""
+        """What decides the images of a method, by its preset's id: its unit is the only one."""
         part = self.classifier
         if part is None:
-            return self
+            return self.model_copy(update={"oracle": None, "representation": None})
         chosen: dict[str, Any] = {"unit": part.units.get(preset, part.unit), "units": {}}
-        return self.model_copy(update={"classifier": part.model_copy(update=chosen)})
+        made = {"classifier": part.model_copy(update=chosen), "oracle": None}
+        return self.model_copy(update={**made, "representation": None})
 
     def target_class(self, names: tuple[str, ...]) -> int | None:
         """Number of the class asked for. Raises UserError if it is no class."""
@@ -169,6 +182,8 @@ _PATHS = {
     "classifier": ("torchscript", "weights", "folder", "trained"),
     "prior": ("trained", "diffusers", "checkpoint"),
     "robust": ("torchscript", "weights", "folder", "trained"),
+    "oracle": ("torchscript", "weights", "folder", "trained"),
+    "representation": ("torchscript", "weights", "folder", "trained"),
     "bridge": ("trained",),
 }
 
@@ -176,7 +191,7 @@ _PATHS = {
 def _absolute(content: dict[str, Any], base: Path) -> dict[str, Any]:
     """The same with paths made absolute, and with the folder that factories are imported from."""
     found = dict(content)
-    for section in ("classifier", "robust"):
+    for section in ("classifier", "robust", "oracle", "representation"):
         if isinstance(found.get(section), dict) and "factory" in found[section]:
             found[section] = {"folder": ".", **found[section]}
     for section, names in _PATHS.items():

@@ -109,10 +109,10 @@ class ClassifierPart(Part):
     from what is installed; it is called with `arguments` and returns the network. `outputs` is the
     number of an architecture's; for others it says what they are, "logits" or "probabilities".
     `entry` names the part of `weights` to take, if there are several. `trained` is a
-    network file of this package.
+    network file of this package. A network of one of the `channels` gets their mean.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units"})
+    later: ClassVar[frozenset[str]] = frozenset({"entry", "trained", "units", "channels"})
 
     factory: StrictStr | None = None
     folder: Path | None = None
@@ -128,6 +128,7 @@ class ClassifierPart(Part):
     units: dict[StrictStr, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     entry: StrictStr | None = None
     trained: Path | None = None
+    channels: Literal[1, 3] = 3
 
     @field_validator("mean", "std")
     @classmethod
@@ -176,6 +177,25 @@ class ClassifierPart(Part):
     def meaning(self) -> Meaning | None:
         """What the outputs are, if the file says it."""
         return self.outputs if isinstance(self.outputs, str) else None
+
+
+class OraclePart(ClassifierPart):
+    """A network that did not make the images and judges them; its keys are those of a classifier.
+
+    attributes: names of its logits, if it decides several things that an image may show.
+    query: the one of them that the second class of the task means.
+    """
+
+    attributes: tuple[StrictStr, ...] = ()
+    query: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _among_them(self) -> Self:
+        if len(set(self.attributes)) < len(self.attributes):
+            raise ValueError("an attribute stands there twice; name each once")
+        if self.query is not None and self.query not in self.attributes:
+            raise ValueError(f"query is {self.query!r}, which is none of the attributes")
+        return self
 
 
 class PriorPart(Part):

@@ -13,7 +13,7 @@ from vcebench.data.masks import MaskFolder
 from vcebench.data.registry import open_dataset
 from vcebench.errors import UserError, user_errors
 from vcebench.methods.core.method import Method
-from vcebench.methods.registry import METHODS, method
+from vcebench.methods.registry import ALIASES, METHODS, method
 from vcebench.settings.config import (
     RunConfig,
     Setting,
@@ -21,8 +21,9 @@ from vcebench.settings.config import (
     build_guidance,
 )
 from vcebench.settings.custom import CustomTask, read_custom
+from vcebench.settings.method_presets import MethodPreset, method_preset
 from vcebench.settings.plugins import find_method
-from vcebench.settings.presets import MethodPreset, method_preset, preset
+from vcebench.settings.presets import preset
 from vcebench.settings.regions import parse_region
 from vcebench.settings.runtable import run_table
 
@@ -81,7 +82,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
     if request.custom is not None and request.classifier != "task":
         raise UserError(f"--classifier {request.classifier} is for synthfaces smile, not your own")
     id, origin = find_method(request.method, request.name)
-    request = replace(request, method=id)
+    request = replace(request, method=ALIASES.get(id, id))
     with user_errors():
         method(request.method)  # an unknown method is reported before anything is opened
         images = _images(request)

@@ -12,6 +12,7 @@ import torch
 
 from vcebench.data.base import HasAttributes
 from vcebench.data.registry import open_dataset
+from vcebench.data.rendered.labels import all_attributes
 from vcebench.errors import UserError, user_errors
 from vcebench.evaluating.pairs import check_classes
 from vcebench.folders.images import dequantise
@@ -114,7 +115,7 @@ def label_correlations(
     if not bundle.attributes or query is None or not isinstance(training, HasAttributes):
         raise UserError(f"{config.dataset} has no attributes, hence no correlations behind CD")
     names = list(training.attribute_names)
-    labels = training.attributes(range(len(training))).astype(np.int64)
+    labels = all_attributes(training).astype(np.int64)
     return names, query, attributes.label_correlation(labels, names.index(query))
 
 

@@ -14,6 +14,7 @@ from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.classifier import MulticlassClassifier
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
+from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
@@ -111,6 +112,7 @@ def recipe() -> Recipe:
         _plain(),
         _robust(),
         _bridge(),
+        _autoencoder(),
     )
     return Recipe("digits", TEXT, parts)
 
@@ -215,6 +217,26 @@ def _bridge() -> Part:
         loss=open_data,
         held_out=held_out,
         ceilings={"x0_error": 0.03},
+    )
+
+
+def _autoencoder() -> Part:
+    def open_data() -> Loss:
+        images, _ = arrays("train")
+
+        def batch(generator: torch.Generator) -> Tensor:
+            x, _ = augment.draw(images, 32, generator)
+            return augment.shift(x, 1, generator)
+
+        return autoencoder_loss(batch, ASSETS / "digits/perceptual.safetensors", len(images))
+
+    return autoencoder_part(
+        dataset="digits",
+        config={"code": 32, "widths": (16, 32, 64), "hidden": 192, "size": (SIZE, SIZE)},
+        settings=LoopSettings(steps=3000, seed=91, learning_rate=1e-3, ema=0.998),
+        loss=open_data,
+        pictures=lambda split: arrays(split)[0],
+        tasks=("3-8",),
     )
 
 

@@ -38,6 +38,13 @@ def faces(split: str, count: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 @cache
+def face_maps(split: str, count: int) -> tuple[Tensor, Tensor]:
+    """The first images of a split and their maps, uint8 (count, 64, 64)."""
+    data = SynthFaces(split=split)
+    return faces(split, count)[0], torch.from_numpy(data.segments(range(count)))
+
+
+@cache
 def portraits(split: str, count: int) -> tuple[Tensor, Tensor]:
     """One picture of each of `count` people, uint8 (count, 3, 64, 64), and their identity.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
 from vcebench.training.bridge import BRIDGE, bridge_loss
+from vcebench.training.budget import steps_within
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, train_part
@@ -39,6 +40,8 @@ class OwnPlan:
         steps: training steps; the protocol's faces need hundreds of thousands.
         batch: images in a step.
         flip: whether a mirrored image is as good as the image.
+        fit: how images of a folder are brought to the size, see `vcebench.data.files.Geometry`.
+        budget: seconds that the training may take here, instead of `steps`.
     """
 
     size: tuple[int, int]
@@ -47,6 +50,8 @@ class OwnPlan:
     batch: int = 16
     flip: bool = True
     seed: int = 0
+    fit: Literal["crop", "stretch", "pad"] = "crop"
+    budget: float | None = None
 
 
 def train_own(
@@ -62,7 +67,7 @@ def train_own(
 
     Args:
         role: "prior" or "bridge"; a bridge begins from OUTPUT/prior.safetensors if that is there.
-        folder: images, in class sub-folders or not; they are cropped to the plan's size.
+        folder: images, in class sub-folders or not; they are brought to the plan's size.
         output: folder of ROLE.safetensors; the training state lies in its folder `state`.
         restart: begin anew.
         progress: report on stderr.
@@ -73,7 +78,9 @@ def train_own(
 
     Raises UserError: no image, one that cannot be read, or a size or width that does not fit.
     """
-    images = folder_set("own", task_of(()), folder, list_all(folder), Geometry(*plan.size))
+    images = folder_set(
+        "own", task_of(()), folder, list_all(folder), Geometry(*plan.size, plan.fit)
+    )
     return train_on(role, images, output, plan, restart, progress, skip_bad)
 
 
@@ -95,8 +102,20 @@ def train_on(
     usable, digest = look_through(images, skip_bad)
     for line in images.notes():
         print(line, file=sys.stderr)
-    material = _Material(images, usable, digest, plan)
-    part = _prior(material) if role == "prior" else _bridge(material, output / "prior.safetensors")
+
+    def part_of(plan: OwnPlan) -> Part:
+        material = _Material(images, usable, digest, plan)
+        if role == "prior":
+            return _prior(material)
+        return _bridge(material, output / "prior.safetensors")
+
+    if plan.budget is not None:
+        seconds, place = plan.budget, output / "state" / f"{role}-budget.json"
+        steps = steps_within(seconds, part_of(replace(plan, steps=1)), place, restart)
+        plan = replace(plan, steps=steps)
+        if progress:
+            print(f"{role}: {steps:,} steps in the {seconds / 60:g} minutes", file=sys.stderr)
+    part = part_of(plan)
     return train_part("own", part, output, restart=restart, progress=progress)
 
 

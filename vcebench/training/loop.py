@@ -25,6 +25,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+SAVE_SECONDS = 60
+"""Longest time between checkpoints, and between lines in a log."""
+
 Loss = Callable[[nn.Module, torch.Generator], Tensor]
 """loss(module, generator) → scalar; draws its own batch, all randomness from the generator."""
 
@@ -70,7 +73,7 @@ def fit(
     module: nn.Module,
     loss: Loss,
     settings: LoopSettings,
-    checkpoint: Path,
+    checkpoint: Path | None,
     *,
     inputs: Mapping[str, Any] = MappingProxyType({}),
     progress: bool = True,
@@ -83,7 +86,8 @@ def fit(
         name: shown on the progress bar; part of the key of all random numbers.
         module: freshly initialised network; its initial weights must depend on the seed alone.
         loss: scalar loss of one step.
-        checkpoint: file that is written every `save_every` steps, atomically.
+        checkpoint: file that is written every `save_every` steps, and every minute, atomically;
+            None keeps nothing.
         inputs: what else decides the result, such as a digest of the images; a checkpoint of
             other inputs is refused.
         progress: draw a bar on stderr.
@@ -107,15 +111,18 @@ def fit(
     )
     facts = {"name": name, "shape": _shape(module), **asdict(settings), **inputs}
     fingerprint = json.dumps(facts)
-    if checkpoint.exists():
+    if checkpoint is not None and checkpoint.exists():
         _restore(state, checkpoint, fingerprint)
     with _bar(name, settings.steps, progress) as advance, torch.random.fork_rng(devices=[]):
         started = time.monotonic() - state.seconds
+        saved = state.seconds
         while state.step < settings.steps:
             value = _step(name, state, loss, settings)
             state.seconds = time.monotonic() - started
-            if state.step % settings.save_every == 0 or state.step == settings.steps:
+            due = state.step % settings.save_every == 0 or state.seconds - saved >= SAVE_SECONDS
+            if checkpoint is not None and (due or state.step == settings.steps):
                 _save(state, checkpoint, fingerprint)
+                saved = state.seconds
             advance(state.step, value)
     with torch.no_grad():
         for parameter, average in zip(module.parameters(), state.average, strict=True):
@@ -215,10 +222,20 @@ def _bar(name: str, steps: int, show: bool) -> Iterator[Callable[[int, float], N
     """Progress on stderr: a bar on a terminal, a line now and then in a log."""
     if not show or not sys.stderr.isatty():
         every = max(1, steps // 40)
+        begun, first, said = time.monotonic(), -1, 0.0
 
         def report(step: int, loss: float) -> None:
-            if show and (step % every == 0 or step == steps):
-                print(f"{name}: step {step}/{steps}, loss {loss:.4f}", file=sys.stderr, flush=True)
+            nonlocal first, said
+            first = step - 1 if first < 0 else first
+            now = time.monotonic() - begun
+            # A line after five seconds: whoever waits for days wants to know that soon.
+            late = now - said >= (SAVE_SECONDS if said else 5)
+            if show and (step % every == 0 or step == steps or late):
+                said = now
+                left = now / (step - first) * (steps - step) / 60
+                rest = f", {left:.0f} min left" if left >= 1 else ""
+                line = f"{name}: step {step}/{steps}, loss {loss:.4f}{rest}"
+                print(line, file=sys.stderr, flush=True)
 
         yield report
         return

@@ -8,13 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vcebench.data.synthfaces.canvas import REGIONS
 from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment, shortcuts
+from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
+    face_maps,
     faces,
     fold_discriminant,
     people,
@@ -37,6 +40,7 @@ from vcebench.training.rendered import (
 )
 from vcebench.training.robust import logit_losses, robust_loss, robust_part
 from vcebench.training.robustness import Question, floors
+from vcebench.training.segments import segments_part
 from vcebench.training.supervised import DistortionHead, PerceptualTrainer, softened
 
 HALF = 10_000
@@ -69,6 +73,8 @@ def recipe() -> Recipe:
         *shortcuts.parts(),
         _plain(),
         _robust(),
+        _autoencoder(),
+        _segments(),
     )
     return Recipe("synthfaces", TEXT, parts)
 
@@ -283,4 +289,36 @@ def _bridge() -> Part:
         loss=open_data,
         held_out=held_out,
         floors={"gain": 3.0},
+    )
+
+
+def _autoencoder() -> Part:
+    def open_data() -> Loss:
+        images, _ = faces("train")
+        return autoencoder_loss(
+            lambda g: augment.draw(images, 16, g)[0],
+            ASSETS / "synthfaces/perceptual.safetensors",
+            len(images),
+        )
+
+    return autoencoder_part(
+        dataset="synthfaces",
+        config={"code": 64, "widths": (16, 32, 64, 96), "hidden": 256},
+        settings=LoopSettings(steps=4000, seed=191, learning_rate=1e-3, ema=0.999),
+        loss=open_data,
+        pictures=lambda split: faces(split, 1000 if split == "train" else 512)[0],
+        tasks=("smile", "age"),
+    )
+
+
+def _segments() -> Part:
+    return segments_part(
+        dataset="synthfaces",
+        regions=REGIONS,
+        settings=LoopSettings(steps=4000, seed=201, learning_rate=1e-3, ema=0.999),
+        batch=16,
+        perceptual=ASSETS / "synthfaces/perceptual.safetensors",
+        pictures=lambda split: face_maps(split, 10_000 if split == "train" else 512),
+        tasks=("smile", "age"),
+        swapped="mouth",
     )

@@ -91,8 +91,8 @@ def test_an_empty_region_leaves_the_image(name, world, bridge):
 def test_abc_differ_in_their_area():
     areas = [registry.method(f"rcsb-{letter}").area for letter in "abc"]
     assert areas == [0.1, 0.2, 0.3]
-    for alias in ("rcsb", "rcsb-step-truncation"):
-        assert registry.METHODS[alias] is registry.METHODS["rcsb-c"]
+    for alias, id in registry.ALIASES.items():
+        assert registry.METHODS[alias] is registry.METHODS[id]
 
 
 def test_the_first_steps_of_the_ladder_begin_at_noise_alone(world, bridge):

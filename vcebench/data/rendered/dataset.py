@@ -47,6 +47,8 @@ class RenderedSet(ABC, Generic[Factors]):
     splits: ClassVar[Mapping[str, Range]]
     things: ClassVar[Mapping[str, tuple[str, ...]]]
     """Part of a picture → binary causes that change it, each by itself."""
+    regions: ClassVar[tuple[str, ...]]
+    """Names of what a pixel can belong to, by number."""
 
     def __init__(self, task: Task | str, split: str, seed: int) -> None:
         if isinstance(task, str):
@@ -67,6 +69,10 @@ class RenderedSet(ABC, Generic[Factors]):
     @abstractmethod
     def render(self, factors: Factors) -> Images:
         """Pictures, uint8 (B, 3, H, W)."""
+
+    @abstractmethod
+    def segments(self, indices: Indices) -> Images:
+        """Maps of the pictures: number of the region every pixel belongs to, uint8 (B, H, W)."""
 
     @abstractmethod
     def labels(self, indices: Indices) -> NDArray[np.int64]:
@@ -125,6 +131,11 @@ class RenderedSet(ABC, Generic[Factors]):
         """
         counterfactuals, regions = self.truth_batch([index], [target])
         return Truth(torch.from_numpy(counterfactuals[0]), torch.from_numpy(regions[0]))
+
+    def true_image(self, index: int, target: int) -> torch.Tensor:
+        """The counterfactual of `truth` alone, uint8 (3, H, W): one drawing instead of two."""
+        factors = self.counterfactual(self.factors([index]), np.array([target]))
+        return torch.from_numpy(self.render(factors)[0])
 
     def truth_batch(self, indices: Indices, targets: Indices) -> tuple[Images, Flags]:
         """True counterfactuals uint8 (B, 3, H, W) and regions bool (B, H, W)."""

@@ -8,7 +8,7 @@ wide. All arrays are float32 with shape (B, H, W), factors have shape (B, 1, 1),
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 """An array of float32; wider for the type checker, which cannot follow NumPy's promotion."""
 Window = tuple[slice, slice]
+
+
+COVERED = 0.5
+"""A pixel belongs to what covers more than this of it and is in front of all else that does."""
 
 
 class HasValues(Protocol):
@@ -41,19 +45,31 @@ class Surface:
     """Coordinates of (a window of) a batch of pictures, and the factors that are drawn there.
 
     rgb: the picture so far, in [0, 1] with shape (B, 3, H, W); drawn on in place.
+    segments: number of the region that every pixel belongs to so far, uint8 (B, H, W), drawn on in
+        place; None if nobody asks. What is painted now is `region`; None belongs to what is below.
     pixel: size of a pixel in the units of the shapes drawn, shape (B, 1, 1).
     planes: names of the coordinate arrays, which subclasses add.
+    regions: names of the regions by number, which subclasses give.
     """
 
     factors: HasValues
     rgb: Array
     pixel: Array
     planes: ClassVar[tuple[str, ...]] = ()
+    regions: ClassVar[tuple[str, ...]] = ()
+    segments: NDArray[np.uint8] | None = field(default=None, kw_only=True)
+    region: int | None = field(default=None, kw_only=True)
 
     def window(self, where: Window) -> Self:
         """The same surface, seen through a window; drawing on it draws on the whole."""
         parts = {name: getattr(self, name)[..., *where] for name in self.planes}
+        if self.segments is not None:
+            parts["segments"] = self.segments[..., *where]
         return replace(self, rgb=self.rgb[..., *where], **parts)
+
+    def of(self, region: str) -> Self:
+        """The same surface; what is painted on it belongs to a region."""
+        return replace(self, region=self.regions.index(region))
 
     def raw(self, name: str) -> Array:
         """A factor as it is, in [0, 1), shape (B, 1, 1)."""
@@ -81,6 +97,8 @@ class Surface:
         """Blend a colour, shape (B, 3, 1, 1) or (B, 3, H, W), over the picture."""
         rgb = self.rgb
         rgb += coverage[:, None] * (colour - rgb)
+        if self.segments is not None and self.region is not None:
+            self.segments[coverage > COVERED] = self.region
 
     def shade(self, factor: Array) -> None:
         """Multiply the picture by a factor of shape (B, H, W)."""
@@ -158,10 +176,10 @@ def thing_colour(hue: Array, tone: Array, chroma: float = 0.7) -> Array:
 
 
 def in_chunks(
-    factors: Rows, draw: Callable[[Rows], NDArray[np.uint8]], chunk: int, height: int, width: int
+    factors: Rows, draw: Callable[[Rows], NDArray[np.uint8]], chunk: int, *shape: int
 ) -> NDArray[np.uint8]:
-    """Pictures uint8 (B, 3, height, width), drawn `chunk` at once."""
-    images = np.empty((len(factors), 3, height, width), dtype=np.uint8)
+    """Pictures or maps of a shape, uint8 (B, *shape), drawn `chunk` at once."""
+    images = np.empty((len(factors), *shape), dtype=np.uint8)
     for start in range(0, len(factors), chunk):
         rows = slice(start, start + chunk)
         images[rows] = draw(factors[rows])

@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vcebench.data.rendered.surface import Array, Surface, Window, span
 from vcebench.data.synthfaces.factors import Factors
 
 SIZE = 64
+REGIONS = (
+    "background", "long hair", "body", "skin", "mouth", "eyes", "hair", "hat", "eyeglasses",
+)  # fmt: skip
+"""Names of what a pixel can belong to, by number; brows are eyes, a beard is skin."""
 FULL: Window = (slice(0, SIZE), slice(0, SIZE))
 
 
@@ -32,6 +37,7 @@ class Canvas(Surface):
     """
 
     planes: ClassVar[tuple[str, ...]] = ("x", "y", "u", "v", "uf")
+    regions = REGIONS
     x: Array
     y: Array
     u: Array
@@ -39,8 +45,8 @@ class Canvas(Surface):
     uf: Array
 
 
-def make_canvas(factors: Factors) -> Canvas:
-    """An empty canvas with the pose of each face."""
+def make_canvas(factors: Factors, segments: NDArray[np.uint8] | None = None) -> Canvas:
+    """An empty canvas with the pose of each face; see `Surface` for segments."""
     count = len(factors)
     axis = ((np.arange(SIZE, dtype=np.float32) + 0.5) * (2 / SIZE) - 1).astype(np.float32)
     x = np.broadcast_to(axis[None, None, :], (count, SIZE, SIZE))
@@ -55,4 +61,5 @@ def make_canvas(factors: Factors) -> Canvas:
     yaw = span(factors, "yaw", -0.10, 0.10)
     uf = u - yaw * np.clip(1 - (u * u) * 2.2, 0, 1)
     rgb = np.zeros((count, 3, SIZE, SIZE), dtype=np.float32)
-    return Canvas(factors, rgb, np.float32(2 / SIZE) / scale, x, y, u, v, uf)
+    pixel = np.float32(2 / SIZE) / scale
+    return Canvas(factors, rgb, pixel, x, y, u, v, uf, segments=segments)

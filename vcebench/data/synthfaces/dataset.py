@@ -18,9 +18,9 @@ from vcebench.data.rendered.dataset import (
     RenderedSet,
     true_region,
 )
-from vcebench.data.synthfaces.canvas import SIZE
+from vcebench.data.synthfaces.canvas import REGIONS, SIZE
 from vcebench.data.synthfaces.factors import Factors, draw
-from vcebench.data.synthfaces.render import render
+from vcebench.data.synthfaces.render import render, segments
 from vcebench.data.synthfaces.scm import ATTRIBUTES, INDEX
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS, Shortcut
 
@@ -67,6 +67,7 @@ class SynthFaces(RenderedSet[Factors]):
     tasks = TASKS
     splits = SPLITS
     things = PARTS
+    regions = REGIONS
     attribute_names: tuple[str, ...] = ATTRIBUTES
 
     def __init__(
@@ -127,6 +128,10 @@ class SynthFaces(RenderedSet[Factors]):
     def render(self, factors: Factors) -> Images:
         """Pictures, uint8 (B, 3, 64, 64)."""
         return render(factors)
+
+    def segments(self, indices: Indices) -> Images:
+        """See `RenderedSet.segments`; uint8 (B, 64, 64)."""
+        return segments(self.factors(indices))
 
     def counterfactual(self, factors: Factors, targets: NDArray[np.integer]) -> Factors:
         """The same faces with the task's attribute set to `targets`.

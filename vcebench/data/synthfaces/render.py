@@ -28,7 +28,18 @@ CHUNK = 8
 
 def render(factors: Factors) -> NDArray[np.uint8]:
     """Pictures of the faces: uint8 with shape (B, 3, 64, 64), a pure function of the factors."""
-    return in_chunks(factors, _render_chunk, CHUNK, SIZE, SIZE)
+    return in_chunks(factors, _render_chunk, CHUNK, 3, SIZE, SIZE)
+
+
+def segments(factors: Factors) -> NDArray[np.uint8]:
+    """Number of the region that every pixel belongs to: uint8 with shape (B, 64, 64)."""
+    return in_chunks(factors, _segment_chunk, CHUNK, SIZE, SIZE)
+
+
+def _segment_chunk(factors: Factors) -> NDArray[np.uint8]:
+    found = np.zeros((len(factors), SIZE, SIZE), dtype=np.uint8)
+    _draw(make_canvas(factors, found), pixel_noise(factors.texture, SIZE, SIZE))
+    return found
 
 
 def _render_chunk(factors: Factors) -> NDArray[np.uint8]:
@@ -44,20 +55,20 @@ def _draw(c: Canvas, grain: Array) -> None:
     skin, hair, streaks = skin_colour(c), hair_colour(c), strands(c)
     blotches = smoothed(smoothed(grain)) * 3
     draw_background(c)
-    draw_hair_back(c, hair, streaks)
-    draw_body(c, skin)
-    inside, shading = draw_skin(c, skin)
+    draw_hair_back(c.of("long hair"), hair, streaks)
+    draw_body(c.of("body"), skin)
+    inside, shading = draw_skin(c.of("skin"), skin)
     c.shade(1 + 0.035 * blotches * inside)
     draw_marks(c)
     draw_age(c, inside, blotches)
     draw_nose(c)
     draw_beard(c, hair, inside, grain)
-    draw_mouth(c, skin, shading)
-    draw_eyes(c, shading)
-    draw_brows(c, hair)
-    draw_hair_front(c, hair, streaks)
-    draw_hat(c)
-    draw_glasses(c)
+    draw_mouth(c.of("mouth"), skin, shading)
+    draw_eyes(c.of("eyes"), shading)
+    draw_brows(c.of("eyes"), hair)
+    draw_hair_front(c.of("hair"), hair, streaks)
+    draw_hat(c.of("hat"))
+    draw_glasses(c.of("eyeglasses"))
     draw_patch(c)
 
 

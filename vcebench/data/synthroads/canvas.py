@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vcebench.data.rendered.surface import Array, Surface, Window, colour, ease, span
 from vcebench.data.synthroads.factors import Factors
 
 HEIGHT, WIDTH = 64, 128
+REGIONS = (
+    "sky", "hills", "buildings", "verge", "road", "car", "bystander", "light", "walker", "bonnet",
+)  # fmt: skip
+"""Names of what a pixel can belong to, by number; trees are buildings."""
 
 
 def rows(top: int, bottom: int, left: int = 0, right: int = WIDTH) -> Window:
@@ -34,6 +39,7 @@ class Canvas(Surface):
     """
 
     planes: ClassVar[tuple[str, ...]] = ("x", "y", "g", "u")
+    regions = REGIONS
     x: Array
     y: Array
     g: Array
@@ -59,8 +65,8 @@ class Canvas(Surface):
         return np.sqrt((self.x - x) ** 2 + ((self.y - y) / stretch) ** 2) - radius
 
 
-def make_canvas(factors: Factors) -> Canvas:
-    """An empty canvas with the perspective and the light of each scene."""
+def make_canvas(factors: Factors, segments: NDArray[np.uint8] | None = None) -> Canvas:
+    """An empty canvas with the perspective and the light of each scene; see `Surface`."""
     count = len(factors)
     columns = np.arange(WIDTH, dtype=np.float32) + np.float32(0.5)
     lines = np.arange(HEIGHT, dtype=np.float32) + np.float32(0.5)
@@ -74,7 +80,8 @@ def make_canvas(factors: Factors) -> Canvas:
     half = span(factors, "camera_height", 1.62, 1.38)
     rgb = np.zeros((count, 3, HEIGHT, WIDTH), dtype=np.float32)
     pixel = np.ones((1, 1, 1), dtype=np.float32)
-    return Canvas(factors, rgb, pixel, x, y, g, u, horizon, middle, half, _ambient(factors))
+    light = _ambient(factors)
+    return Canvas(factors, rgb, pixel, x, y, g, u, horizon, middle, half, light, segments=segments)
 
 
 def _ambient(factors: Factors) -> Array:

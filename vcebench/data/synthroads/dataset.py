@@ -12,9 +12,9 @@ from vcebench.data.base import Task
 from vcebench.data.registry import dataset_entry
 from vcebench.data.rendered.dataset import Flags, Images, Indices, Range, RenderedSet
 from vcebench.data.synthroads import scm
-from vcebench.data.synthroads.canvas import HEIGHT, WIDTH
+from vcebench.data.synthroads.canvas import HEIGHT, REGIONS, WIDTH
 from vcebench.data.synthroads.factors import Factors, draw
-from vcebench.data.synthroads.render import render
+from vcebench.data.synthroads.render import render, segments
 
 TASKS: dict[str, Task] = {task.name: task for task in dataset_entry("synthroads").tasks}
 
@@ -46,6 +46,7 @@ class SynthRoads(RenderedSet[Factors]):
     tasks: ClassVar[dict[str, Task]] = TASKS
     splits = SPLITS
     things = PARTS
+    regions = REGIONS
     cause_names: tuple[str, ...] = scm.NAMES
 
     def __init__(
@@ -68,6 +69,10 @@ class SynthRoads(RenderedSet[Factors]):
     def render(self, factors: Factors) -> Images:
         """Pictures, uint8 (B, 3, 64, 128)."""
         return render(factors)
+
+    def segments(self, indices: Indices) -> Images:
+        """See `RenderedSet.segments`; uint8 (B, 64, 128)."""
+        return segments(self.factors(indices))
 
     def batch(self, indices: Indices) -> tuple[Images, Flags]:
         """Images uint8 (B, 3, 64, 128) and causes bool (B, A), columns as `cause_names`."""

@@ -19,22 +19,38 @@ CHUNK = 4
 
 def render(factors: Factors) -> NDArray[np.uint8]:
     """Pictures of the scenes: uint8 with shape (B, 3, 64, 128), a pure function of the factors."""
-    return in_chunks(factors, _render_chunk, CHUNK, HEIGHT, WIDTH)
+    return in_chunks(factors, _render_chunk, CHUNK, 3, HEIGHT, WIDTH)
+
+
+def segments(factors: Factors) -> NDArray[np.uint8]:
+    """Number of the region that every pixel belongs to: uint8 with shape (B, 64, 128)."""
+    return in_chunks(factors, _segment_chunk, CHUNK, HEIGHT, WIDTH)
+
+
+def _segment_chunk(factors: Factors) -> NDArray[np.uint8]:
+    found = np.zeros((len(factors), HEIGHT, WIDTH), dtype=np.uint8)
+    _draw(make_canvas(factors, found), pixel_noise(factors.texture, HEIGHT, WIDTH))
+    return found
+
+
+def _draw(c: Canvas, grain: Array) -> None:
+    """All things, from the back to the front."""
+    blotches = smoothed(smoothed(grain)) * 3
+    draw_sky(c)
+    draw_hills(c.of("hills"))
+    draw_blocks(c.of("buildings"), blotches)
+    draw_ground(c, blotches, grain)
+    draw_car(c.of("car"))
+    draw_bystander(c.of("bystander"))
+    draw_light(c.of("light"))
+    draw_walker(c.of("walker"))
+    draw_bonnet(c.of("bonnet"))
 
 
 def _render_chunk(factors: Factors) -> NDArray[np.uint8]:
     grain = pixel_noise(factors.texture, HEIGHT, WIDTH)
-    blotches = smoothed(smoothed(grain)) * 3
     c = make_canvas(factors)
-    draw_sky(c)
-    draw_hills(c)
-    draw_blocks(c, blotches)
-    draw_ground(c, blotches, grain)
-    draw_car(c)
-    draw_bystander(c)
-    draw_light(c)
-    draw_walker(c)
-    draw_bonnet(c)
+    _draw(c, grain)
     _illuminate(c)
     _draw_rain(c, grain)
     c.shade(c.span("exposure", 0.92, 1.08))

@@ -20,7 +20,7 @@ def crossing_row(c: Canvas) -> Array:
 def draw_ground(c: Canvas, blotches: Array, grain: Array) -> None:
     """Everything that lies flat."""
     blotches, grain = blotches[..., *_GROUND], grain[..., *_GROUND]
-    c = c.window(_GROUND)
+    c = c.window(_GROUND).of("verge")
     below = c.cover(c.horizon - c.y)
     grass = colour(0.30, 0.44, 0.20) * c.span("verge_tone", 0.8, 1.15)[:, None]
     paving = colour(0.60, 0.57, 0.54) * c.span("verge_tone", 0.8, 1.1)[:, None]
@@ -32,6 +32,7 @@ def draw_ground(c: Canvas, blotches: Array, grain: Array) -> None:
     road = colour(1.0, 1.0, 1.03) * tone[:, None] * (1 + 0.07 * blotches + 0.03 * grain)[:, None]
     kerb = colour(0.72, 0.71, 0.68)
     c.paint(kerb, c.cover(edge - 0.10 * c.g) * below)
+    c = c.of("road")
     c.paint(road, c.cover(edge) * below)
     _draw_lines(c, aside, edge, below)
     _draw_crossing(c, edge)

@@ -162,8 +162,8 @@ def _members(
             f"{folder.path} holds no values of single images, by which its figures could be "
             f"checked; run vcebench evaluate {folder.path}"
         )
-    flipped = np.array([bool(value) for value in single])
-    found = populations(flipped, np.array([bool(row.correct) for row in finite]))
+    flipped = np.array(single, dtype=bool)
+    found = populations(flipped, np.array([row.correct for row in finite], dtype=bool))
     # Rows of an import that was not judged then hold other verdicts than its evaluation.
     judged = all(row.margin is not None for row in finite)
     return {p: found[p] for p in found if judged or "correct" not in p}

@@ -76,3 +76,45 @@ def test_the_trace_sees_v_and_the_images_it_stands_for():
 
     explain(torch.rand(2, 3, 4, 4), torch.tensor([0, 1]), trace=Trace(), iterations=3)
     assert seen == [(n, 2 - n, (2, 1), (2, 3, 4, 4), False) for n in range(3)]
+
+
+@dataclass(frozen=True)
+class UntilBright(Brightness):
+    """Done once the mean has come near; asks for two pictures of each input."""
+
+    def generate(self, state, v):
+        state.nfe += 2 * ~state.stopped
+        return (state.x + v.view(-1, 1, 1, 1)).repeat_interleave(2, dim=0)
+
+    def loss(self, state, images):
+        return self.apart(state, images).mean(dim=1)
+
+    def apart(self, state, images):
+        means = images.mean(dim=(1, 2, 3)).unflatten(0, (-1, 2))
+        return (means - state.guidance.target[:, None]) ** 2
+
+    def stop(self, state):
+        return self.apart(state, state.images).amax(dim=1) < 1e-3
+
+
+def test_what_is_done_stays_and_counts_no_more():
+    x = torch.rand(3, 3, 4, 4)
+    target = torch.tensor([0, 1, 5])
+    guidance = Guidance(None, torch.ones(3), lambda_perceptual=0)
+    told = []
+
+    class Told:
+        def record(self, step, i, z, x_t, mask_z, mask_x):
+            told.append((len(x_t), z.clone()))
+
+    method = UntilBright()
+    found = method.explain(x, target, prior=None, guidance=guidance, noise=None, trace=Told())
+    alone = [
+        method.explain(x[n : n + 1], target[n : n + 1], prior=None, guidance=guidance, noise=None)
+        for n in range(3)
+    ]
+    torch.testing.assert_close(found.x_cf, torch.cat([one.x_cf for one in alone]))
+    assert found.nfe.tolist() == [int(one.nfe[0]) for one in alone]
+    assert len(told) < method.steps
+    assert {count for count, _ in told} == {3}
+    assert found.nfe[2] > found.nfe[1] or found.nfe[2] > found.nfe[0]

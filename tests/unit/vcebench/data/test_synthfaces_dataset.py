@@ -81,6 +81,7 @@ def test_truth_is_local_and_labelled_with_the_target(task: str):
         assert truth.region.dtype == torch.bool
         difference = (truth.counterfactual.int() - example.image.int()).abs().amax(0)
         assert torch.equal(truth.region, difference > 2)
+        assert torch.equal(faces.true_image(index, 1 - example.label), truth.counterfactual)
 
 
 def test_truth_of_the_label_itself_is_the_example(faces: SynthFaces):

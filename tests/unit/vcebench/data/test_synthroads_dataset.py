@@ -71,6 +71,7 @@ def test_truth_is_local_and_the_example_itself_for_its_own_label(scenes: SynthRo
         truth = scenes.truth(index, 1 - example.label)
         difference = (truth.counterfactual.int() - example.image.int()).abs().amax(0)
         assert torch.equal(truth.region, difference > 2)
+        assert torch.equal(scenes.true_image(index, 1 - example.label), truth.counterfactual)
         assert 0.005 < truth.region.float().mean().item() < 0.2
         assert not scenes.truth(index, example.label).region.any()
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vcebench.errors import UserError
+from vcebench.folders import inside
 from vcebench.folders.digests import CONFIG_KEY, MANIFEST_KEY, manifest_digest
 from vcebench.folders.manifest import new_manifest
 from vcebench.folders.rows import Row
@@ -241,6 +242,76 @@ def test_shards_name_the_run_they_belong_to(tmp_path: Path) -> None:
     assert metadata[CONFIG_KEY] == MANIFEST["config_hash"].encode()
     assert metadata[MANIFEST_KEY] == manifest_digest(MANIFEST).encode()
     assert manifest_digest({**MANIFEST, "protocol": "p/2"}) != manifest_digest(MANIFEST)
+
+
+def four_shards(path: Path) -> list[Row]:
+    """A run of four images that was not finished; returns its rows."""
+    with open_store(path, MANIFEST) as store:
+        for index in (2, 0, 3, 1):
+            store.commit([finished(index)])
+    return RunFolder(path).rows()
+
+
+def test_a_finished_run_has_one_shard_and_a_copy_of_it(tmp_path: Path) -> None:
+    rows = four_shards(tmp_path)
+    for _ in range(2):
+        with open_store(tmp_path, MANIFEST) as store:
+            store.finish(skipped={})
+        names = {path.name for path in (tmp_path / "shards").iterdir()}
+        assert names == {"00000.parquet", "00000.copy"}
+        assert RunFolder(tmp_path).rows() == rows
+        assert RunFolder(tmp_path).manifest()["status"] == "finished"
+    with open_store(tmp_path, MANIFEST) as store:
+        store.commit([finished(4)])
+        assert len(RunFolder(tmp_path).rows()) == 5
+        store.finish()
+    assert len(RunFolder(tmp_path).shards()) == 1
+    assert len(RunFolder(tmp_path).rows()) == 5
+
+
+@pytest.mark.parametrize("write", range(5))
+def test_shards_that_are_being_joined_may_be_left_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    rows = four_shards(tmp_path)
+    left = iter(range(5))
+
+    def stopping(name: str) -> None:
+        change = getattr(inside, name)
+
+        def changed(*arguments: Any) -> None:
+            if next(left) == write:
+                raise KeyboardInterrupt
+            change(*arguments)
+
+        monkeypatch.setattr(inside, name, changed)
+
+    with open_store(tmp_path, MANIFEST) as store:
+        stopping("write_lasting")
+        stopping("remove")
+        with pytest.raises(KeyboardInterrupt):
+            store.finish()
+    monkeypatch.undo()
+    assert RunFolder(tmp_path).rows() == rows
+    with open_store(tmp_path, MANIFEST) as store:
+        assert set(store.finished) == {"i0", "i1", "i2", "i3"}
+        store.finish()
+    assert RunFolder(tmp_path).rows() == rows
+    assert len(RunFolder(tmp_path).shards()) == 1
+
+
+def test_a_shard_whose_copy_is_damaged_too_is_set_aside(tmp_path: Path) -> None:
+    four_shards(tmp_path)
+    with open_store(tmp_path, MANIFEST) as store:
+        store.finish()
+    for name in ("00000.parquet", "00000.copy"):
+        (tmp_path / "shards" / name).write_bytes(b"PAR1")
+    with open_store(tmp_path, MANIFEST) as store:
+        assert not store.finished
+        assert [error.name for error in store.set_aside] == ["shards/00000.parquet"]
+        store.commit([finished(0)])
+        store.finish()
+    assert len(RunFolder(tmp_path).rows()) == 1
 
 
 def test_a_second_process_is_told_who_works_on_the_folder(tmp_path: Path) -> None:

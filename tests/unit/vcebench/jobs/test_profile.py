@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vcebench.folders.runfolder import RunFolder
 from vcebench.jobs import profile
 from vcebench.jobs.profile import PHASES, PROFILE, profiled, stored, table_profiles
 from vcebench.models.bundle import Bundle
+from vcebench.running.assemble import worker_of
 from vcebench.running.clock import Clock, TimedNetwork
 from vcebench.running.precision import in_precision
 from vcebench.settings.request import Request, resolve
@@ -159,6 +161,20 @@ def test_backward_passes_through_the_prior_have_a_column(bundle: Bundle, tmp_pat
     found = profile.profile(*resolve(request), bundle, tmp_path / "run", threads=1)
     assert (found.nfe, found.backward) == (8, 6)
     assert stored(tmp_path / "run").row()["backward"] == 6
+
+
+def test_a_robust_classifiers_time_is_a_classifiers(bundle: Bundle, tmp_path: Path) -> None:
+    networks = replace(bundle, robust=bundle.classifier)
+    asked = Request("dvce", "digits", limit=2, batch_size=2, device="cpu", settings={"tau": 2})
+    worker = worker_of(resolve(asked)[0], networks)
+    clock = Clock(CPU)
+    found = profile.timed(worker, clock)
+    assert worker.robust is not None
+    assert found.robust is not None
+    with torch.no_grad():
+        found.robust.network(torch.zeros(1, 3, 32, 32))
+    assert clock.seconds.keys() == {"classifier"}
+    assert found.robust.network is not worker.robust.network
 
 
 def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

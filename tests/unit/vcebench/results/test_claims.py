@@ -61,6 +61,14 @@ def test_relations_and_margins(relation, margin, left, right, expected):
     assert compare(claim(relation, margin=margin), left, right, None) is expected
 
 
+def test_a_claim_about_an_alias_is_tested_on_what_runs_under_its_one_id(measure):
+    rows = measure(method="rcsb-c", value=2.0), measure(method="dime", value=3.0)
+    for one in (claim(left_method="rcsb"), claim(">", "rcsb", left_method="dime")):
+        found = verdict(one, *rows)
+        assert found.state == "holds"
+        assert found.claim == one
+
+
 def test_equality_is_of_the_printed_decimals():
     assert compare(claim("="), 99.97, 100.0, 1)
     assert not compare(claim("="), 99.9, 100.0, 1)

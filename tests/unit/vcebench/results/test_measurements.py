@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from vcebench.errors import UserError
+from vcebench.folders.runfolder import RunFolder
 from vcebench.results.collection import all_measured, chosen, collect, gather
 from vcebench.results.measurements import complexities, read_csv, read_run, stored_runs, to_csv
 from vcebench.results.tables.layouts import layout, on_dataset
@@ -55,6 +57,16 @@ def test_evaluations_per_try_do_not_count_retries(tmp_path, fake_run):
     rows = [{"nfe": 180, "tries": 3}, {"nfe": 60, "tries": 1}]
     run = read_run(fake_run(tmp_path / "run", images=2, rows=rows))
     assert run.nfe_per_try == 60
+
+
+def test_evaluations_per_try_that_the_metrics_tell_need_no_rows(tmp_path, fake_run, monkeypatch):
+    path = fake_run(tmp_path / "run")
+    document = json.loads((path / "metrics.json").read_text())
+    (path / "metrics.json").write_text(json.dumps({**document, "nfe_per_try": 12.5}))
+    monkeypatch.delattr(RunFolder, "rows")
+    assert read_run(path).nfe_per_try == 12.5
+    (path / "shards/00000.parquet").write_bytes(b"")
+    assert "cannot be read" in stored_runs(tmp_path)[1][0]
 
 
 def test_other_settings_than_the_presets_are_noticed(tmp_path, fake_run):

@@ -115,9 +115,10 @@ def test_a_damaged_shard_is_set_aside_and_its_images_made_again(
 ) -> None:
     folder = tiny_run()
     rows, pictures = folder.rows(), contents(folder)
-    first, *_ = folder.shards()
+    (first,) = folder.shards()
     lost = {row.id for row in folder.rows_of(first.name)}
     first.write_bytes(first.read_bytes()[:-7])
+    first.with_suffix(".copy").unlink()
     explained.clear()
     tiny_run()
     assert set(explained) == lost
@@ -125,6 +126,27 @@ def test_a_damaged_shard_is_set_aside_and_its_images_made_again(
     assert contents(folder) == pictures
     made = [{**vars(row), "seconds": 0} for row in folder.rows()]
     assert made == [{**vars(row), "seconds": 0} for row in rows]
+
+
+@pytest.mark.parametrize("how", ["damaged", "lost"])
+def test_a_finished_runs_rows_come_back_from_their_copy(
+    tiny_run: Run, explained: list[str], capsys, how: str
+) -> None:
+    folder = tiny_run()
+    before = files(folder)
+    (shard,) = folder.shards()
+    if how == "lost":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-7])
+    (found,) = damages(folder)
+    assert found.error.name == "shards/00000.parquet"
+    explained.clear()
+    capsys.readouterr()
+    tiny_run()
+    assert explained == []
+    assert files(folder) == before
+    assert "its copy is put back" in capsys.readouterr().err
 
 
 def test_rows_without_digests_are_repaired_where_damage_shows(tiny_run: Run, contents) -> None:

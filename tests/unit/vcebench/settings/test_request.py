@@ -109,3 +109,8 @@ def test_presets_of_rcsb_keep_the_published_ratio_and_the_length_of_a_step(datas
     for name in ("rcsb-truth", "rcsb-freeform-10-20", "rcsb-step-truncation"):
         if name != "rcsb-truth" or dataset != "digits":
             assert ask(method=name, dataset=dataset).settings == c
+
+
+@pytest.mark.parametrize("alias", ["rcsb", "rcsb-step-truncation"])
+def test_an_alias_runs_under_the_one_id(alias: str) -> None:
+    assert ask(method=alias) == ask(method="rcsb-c")
