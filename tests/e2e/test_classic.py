@@ -50,7 +50,7 @@ def run(tmp_path, method, dataset, *more):
 
 @pytest.mark.parametrize(("method", "most"), [("dive", 60), ("dive-fisher-inv", 6)])
 def test_codes_are_moved_in_one_try(tmp_path, networks, method, most):
-    more = ["--set", "explanations=3"]
+    more = ["--set", "explanations=3", "--trace", "1"]
     if "fisher" in method:
         more += ["--set", "iterations=2"]
     code, folder = run(tmp_path, method, "digits", *more)
@@ -59,6 +59,8 @@ def test_codes_are_moved_in_one_try(tmp_path, networks, method, most):
     assert [row.tries for row in rows] == [1, 1]
     assert all(0 < row.nfe <= most and row.backward == row.nfe for row in rows)
     assert all(row.lambda_class is None for row in rows)
+    steps = folder.trace(rows[0])
+    assert len(steps["z"]) == len(steps["x_t"]) >= rows[0].nfe // 3
     stored = folder.manifest()["networks"]["autoencoder"]["sha256"]
     assert stored == sha256(networks / "digits/autoencoder.safetensors")
 

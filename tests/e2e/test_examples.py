@@ -114,6 +114,21 @@ def test_a_metric_is_named_by_its_file(fixture_run, capsys):
     )
 
 
+def test_a_metric_of_a_notebook_is_computed_and_not_remembered(fixture_run):
+    from vcebench.jobs.session import measure_again
+    from vcebench.metrics.info import MetricInfo, Reference
+    from vcebench.metrics.outside import OutsideMetric
+    from vcebench.metrics.registry import register
+
+    folder = fixture_run("maskdime", ids=2, networks={})
+    about = {"title": "Mine", "better": "lower", "range": (0, 9), "population": "all"}
+    info = MetricInfo(id="mine", reference=Reference("x", "y"), summary="mine", **about)
+    for value in (1.0, 2.0):
+        register(OutsideMetric(info, lambda x, y, **_: [value] * len(x)))  # noqa: B023
+        (result,) = measure_again(folder.path)
+        assert result.evaluation.values["mine"].value == value
+
+
 BAD = """
 from vcebench.metrics.info import MetricInfo, Reference
 from vcebench.metrics.outside import OutsideMetric

@@ -61,7 +61,7 @@ def calibrate(
     for name in method or [""]:
         request = with_custom(Request(name, "", device=device.value, skip_bad=True), config)
         complete, data = resolve(request)
-        found = find(complete, data, images)
+        found = find(complete, data, images, say)
         place = output or config.with_name(f"{config.stem}-{complete.method}.png")
         with writing(place):
             write_atomic(place, png_bytes(found.sheet()))

@@ -30,6 +30,7 @@ from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.seals import sealed, unsealed
 from vcebench.metrics.arrays import as_array
+from vcebench.metrics.registry import OUTSIDE
 from vcebench.models.bundle import Bundle
 from vcebench.settings.installed import metric_origins
 from vcebench.version import __version__
@@ -40,6 +41,9 @@ FORMAT = 2
 """To be raised with every change of what is extracted, or of how."""
 SEEN = ("inputs", "counterfactuals", "regions", "truths", "originals")
 """Files of an image that values follow from."""
+_NOT_SEEN = frozenset({"prior", "perceptual", "robust", "bridge", "autoencoder", "lpips"})
+"""Networks that make images, or compare those of several seeds: no value of a block is theirs. A
+run and its evaluations load different ones of them."""
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +62,8 @@ class Memory:
     ) -> None:
         self._folder = folder
         config = folder.config()
-        self._able = config.custom is None
+        # A metric that was defined in a notebook has no digest either.
+        self._able = config.custom is None and OUTSIDE.keys() <= metric_origins().keys()
         self._about = {
             "format": FORMAT,
             "protocol": folder.manifest()["protocol"],
@@ -66,7 +71,7 @@ class Memory:
             "device": device.type,
             "run": [config.dataset, config.task, config.split, config.image_format],
             "cue": cue,
-            "networks": dict(sorted(bundle.hashes.items())),
+            "networks": {r: h for r, h in sorted(bundle.hashes.items()) if r not in _NOT_SEEN},
         }
         if origins := metric_origins():
             self._about["outside"] = {id: plugin.sha256 for id, plugin in sorted(origins.items())}

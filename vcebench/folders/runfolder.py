@@ -289,8 +289,8 @@ class RunFolder:
     def trace(self, row: Row) -> dict[str, Tensor]:
         """The stored steps of an image, see `content`.
 
-        "index" is (steps,); "x_t" (steps, 3, H, W), "z" in the space of the method's walk, and
-        "mask_z", "mask_x" boolean (steps, 1 or 3, H, W).
+        "index" is (steps,); "x_t" (steps, 3, H, W), "z" in the space of the method's walk (x_t
+        again where that holds no pictures), and "mask_z", "mask_x" boolean (steps, 1 or 3, H, W).
         """
         content = self.content("trace", row)
         try:

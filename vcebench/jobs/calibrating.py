@@ -128,13 +128,19 @@ def search(attempt: Callable[[float], Trial], wanted: float = WANTED) -> list[Tr
     return sorted(trials, key=lambda trial: trial.unit)
 
 
-def calibrate(config: RunConfig, images: ImageSet, count: int = IMAGES) -> Calibration:
+def calibrate(
+    config: RunConfig,
+    images: ImageSet,
+    count: int = IMAGES,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Calibration:
     """Find the unit of a method for somebody's own classifier; nothing is written.
 
     Args:
         config: of a run of the task with that method.
         images: the task's; evenly spread ones are used, those that cannot be read left out.
         count: how many of them.
+        tell: told of every trial.
 
     Raises:
         UserError: the method knows no unit, no unit flips enough, or a network does not fit.
@@ -148,11 +154,15 @@ def calibrate(config: RunConfig, images: ImageSet, count: int = IMAGES) -> Calib
     rung = worker.method.rungs(config.guidance.lambda_class)[0]
 
     def attempt(unit: float) -> Trial:
-        return tried(replace(worker, class_unit=unit), items, rung, unit)
+        found = tried(replace(worker, class_unit=unit), items, rung, unit)
+        tell(f"{config.method}, unit {unit:g}: {found.flipped:.0%} of {len(items)} images flip")
+        return found
 
     with precision_flags(config.precision):
         probe(worker, [item.image for item in items[: config.batch_size]])
         plain = _unguided(worker, items)
+        if plain is not None:
+            tell(f"without guidance: {plain.flipped:.0%} of {len(items)} images flip")
         trials = search(attempt)
     return Calibration(
         preset=entry.preset or config.method,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.already import unsettled
 from vcebench.running.assemble import worker_of
+from vcebench.running.beside import Beside
 from vcebench.running.engines.base import Engine, Launcher
 from vcebench.running.engines.local import Local
 from vcebench.running.inputs import check_inputs, still_left_out
@@ -102,11 +104,10 @@ def run(
                     items = pending(config, images, done, skipped, traced_before(store))
                     outside = isinstance(worker.method, Outside)
                     early = config.custom is not None
-                    for batch in _batches(config, worker, items, engine):
-                        results = [_finished(final, images, outside) for final in batch.finals]
-                        store.commit(results)
-                        shown.finished(batch.tries, [result.row for result in results])
-                        early = early and not _say(seen(batch.finals))
+                    with Beside(2 * config.batch_size) as beside:
+                        for batch in _batches(config, worker, beside.opened(items), engine):
+                            beside.store(partial(_keep, store, shown, batch, images, outside))
+                            early = early and not _say(seen(batch.finals))
                 finally:
                     engine.close()
                     _note(store, sitting, engine.peak_memory(), time.perf_counter() - started)
@@ -197,6 +198,13 @@ def check_image(image: torch.Tensor, name: str) -> None:
         )
     if not all(1 <= side <= LARGEST_SIDE for side in shape[1:]):
         raise UserError(f"image {name} has {shape[1]}x{shape[2]} pixels; resize it")
+
+
+def _keep(store: RunStore, shown: Progress, batch: Batch, images: ImageSet, outside: bool) -> None:
+    """Store the images that are done with a batch, and show them."""
+    results = [_finished(final, images, outside) for final in batch.finals]
+    store.commit(results)
+    shown.finished(batch.tries, [result.row for result in results])
 
 
 def _finished(final: Final, images: ImageSet, outside: bool) -> Finished:

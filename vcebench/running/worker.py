@@ -285,7 +285,8 @@ class _StepHook:
         self._steps.append(
             {
                 "index": torch.full((len(x_t),), i),
-                "z": z.cpu().clone(),
+                # A code is no picture: what is made of it takes its place.
+                "z": (z if z.ndim == x_t.ndim else x_t).cpu().clone(),
                 "x_t": x_t.cpu().clone(),
                 "mask_z": (everywhere if mask_z is None else mask_z).cpu().clone(),
                 "mask_x": (everywhere if mask_x is None else mask_x).cpu().clone(),

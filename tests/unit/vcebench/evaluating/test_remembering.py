@@ -150,6 +150,14 @@ def test_other_networks_are_another_question(run, bundle, looked):
     assert len(looked) == 6
 
 
+def test_networks_that_make_images_are_none_of_its_business(run, bundle, looked):
+    evaluate(run, bundle, threads=1)
+    looked.clear()
+    hashes = {role: h for role, h in bundle.hashes.items() if role not in ("prior", "perceptual")}
+    evaluate(run, replace(bundle, hashes=hashes), threads=1)
+    assert looked == []
+
+
 def test_a_changed_image_is_not_remembered(run, bundle):
     evaluate(run, bundle, threads=1)
     path = next((run.path / "counterfactuals").iterdir())

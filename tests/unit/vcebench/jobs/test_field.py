@@ -114,3 +114,17 @@ def test_the_command_says_what_it_would_run_and_what_cannot(tmp_path, capsys):
     assert main(["sweep", "--dataset", "digits"]) == USAGE
     assert main([*command, "--export", str(tmp_path)]) == USAGE
     assert "say --table N" in capsys.readouterr().err
+
+
+def test_a_field_is_run_found_again_and_ranked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vcebench.jobs.field.FIELD", ("pgd",))
+    monkeypatch.setitem(TASKS, "digits", ("3-8",))
+    runs = tmp_path / "runs"
+    command = ["sweep", "--all", "--dataset", "digits", "--limit", "1", "--runs", str(runs)]
+    for state in ("done", "there"):
+        assert main([*command, "--threads", "1", "--format", "csv"]) == 0
+        (_, line) = capsys.readouterr().out.strip().splitlines()
+        assert line.startswith(f"{state},vcebench run --method pgd")
+    (run,) = runs.iterdir()
+    assert main(["leaderboard", str(run), "-o", str(tmp_path / "site")]) == 0
+    assert ">PGD" in (tmp_path / "site/digits-3-8-test.html").read_text()
