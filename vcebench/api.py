@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.bridge import Bridge, BridgePrior
@@ -25,6 +24,7 @@ from vcebench.running.already import unsettled
 from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.ladder import Final, Ladder, drive
+from vcebench.running.precision import precision_flags
 from vcebench.running.probe import probe
 from vcebench.running.regions import given_region
 from vcebench.running.tries import Item

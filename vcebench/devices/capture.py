@@ -19,8 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vcebench.errors import one_line
-
 _WARM_UP = 2
 _NEAR = 1e-5
 """How far a replay may be off, relative to the largest, where a network differs from itself."""
@@ -142,7 +140,7 @@ class Captured(nn.Module):
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # networks of anybody's, and a driver's many ways to refuse
-            reason = one_line(error)[:200]
+            reason = str(error).partition("\n")[0][:200]
         else:
             if all(_same(*answers) for answers in zip(found, wanted, again, strict=True)):
                 return recording

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from vcebench.data.base import ImageSet
 from vcebench.data.files import BadImageError
-from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError
 from vcebench.jobs.checking import spread
 from vcebench.methods.registry import METHODS
 from vcebench.methods.registry import method as method_by_name
 from vcebench.running.assemble import networks_of, worker_of
+from vcebench.running.precision import precision_flags
 from vcebench.running.probe import probe
 from vcebench.running.tries import Item, Try
 from vcebench.running.worker import Worker

@@ -12,7 +12,6 @@ import torch
 from vcebench.data.files import BadImageError, check_picture
 from vcebench.data.folder import FolderSet
 from vcebench.data.listed import UNLABELLED
-from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError, one_line, user_errors
 from vcebench.folders.images import dequantise
 from vcebench.jobs.checking import Finding, spread
@@ -21,6 +20,7 @@ from vcebench.models.own_classifier import load_classifier
 from vcebench.models.own_prior import load_prior
 from vcebench.running.assemble import networks_of, worker_of
 from vcebench.running.dryrun import estimate, span
+from vcebench.running.precision import precision_flags
 from vcebench.running.probe import first_images, probe
 from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.request import Request, resolve, with_custom

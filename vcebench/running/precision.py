@@ -11,6 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from vcebench.devices.flags import precision_flags as precision_flags  # they belong to a tier
 from vcebench.devices.norms import fused
 from vcebench.settings.config import Precision
 
