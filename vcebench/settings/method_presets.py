@@ -173,9 +173,9 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     MethodPreset(
         "rcsb-released", "imagenet", "released configuration", {"cell": 16, "truncation": 0.7}
     ),
-    MethodPreset("svce", "digits", _START, {"epsilon": 18.0}),
+    MethodPreset("svce", "digits", _best(3, 16, "3-8-robust"), {"epsilon": 18.0}),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
-    MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 10.0}),
+    MethodPreset("svce", "synthfaces", _best(3, 8, "smile-robust"), {"epsilon": 10.0}),
     MethodPreset("svce", "synthroads", _REACH, {"epsilon": 20.0}),
 )
 
