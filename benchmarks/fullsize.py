@@ -43,17 +43,25 @@ class RandomImages:
         return Example(str(index), image, 0)
 
 
-def full_size(batch_size: int, tau: int, batches: int = 1) -> Setting:
-    """MaskDiME on full batches through these networks, exact tier, at the first λ_c."""
+def full_size(
+    batch_size: int,
+    tau: int,
+    batches: int = 1,
+    method: str = "maskdime",
+    device: str = "cpu",
+    precision: str = "exact",
+) -> Setting:
+    """A method on full batches through these networks, at the first λ_c."""
     count = batch_size * batches
-    given = setting(Scale(batch_size=batch_size), count, tau=tau, rungs=(8.0,))
+    given = setting(Scale(batch_size=batch_size), count, method=method, tau=tau, rungs=(8.0,))
+    config = given.config.model_copy(update={"device": device, "precision": precision})
     torch.manual_seed(0)
     unet = UNet(config_from_flags(PRIOR_FLAGS["celeba-prior"])[0])
     classifier = BinaryClassifier(DenseNetClassifier(40), index=SMILE)
     phi: nn.Module = Normalised(VGGFeatures())
     for network in (unet, classifier, phi):
-        network.eval().requires_grad_(False)
+        network.eval().requires_grad_(False).to(device)
     prior = Prior(unet, linear_schedule(500, 200))
     bundle = replace(given.bundle, prior=prior, classifier=classifier, perceptual=phi)
     images: ImageSet = RandomImages(count, given.images.task)
-    return Setting(given.config, images, bundle, worker_of(given.config, bundle))
+    return Setting(config, images, bundle, worker_of(config, bundle))

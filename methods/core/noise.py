@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -67,10 +68,23 @@ class KeyedNoise:
     ) -> Tensor:
         """See `Noise.draw`."""
         buffer = np.empty((len(self.image_ids), *(shape or self.shape)), dtype=np.float32)
-        for row, image_id in zip(buffer, self.image_ids, strict=True):
-            # repr of the tuple separates the fields, so ("a", "bc") and ("ab", "c") differ.
-            key = repr((self.seed, self.dataset, image_id, purpose, step, inner_step, pass_index))
-            digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
-            philox = np.random.Philox(key=int.from_bytes(digest, "little"))
-            np.random.Generator(philox).standard_normal(out=row, dtype=np.float32)
+        for row, numbers in enumerate(buffer):
+            self.fill(numbers, row, purpose, step, inner_step, pass_index)
         return torch.from_numpy(buffer).to(self.device)
+
+    def fill(
+        self,
+        numbers: npt.NDArray[np.float32],
+        row: int,
+        purpose: str,
+        step: int,
+        inner_step: int = 0,
+        pass_index: int = 0,
+    ) -> None:
+        """Write one image's noise of a draw into an array; see `Noise.draw`."""
+        image_id = self.image_ids[row]
+        # repr of the tuple separates the fields, so ("a", "bc") and ("ab", "c") differ.
+        key = repr((self.seed, self.dataset, image_id, purpose, step, inner_step, pass_index))
+        digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+        philox = np.random.Philox(key=int.from_bytes(digest, "little"))
+        np.random.Generator(philox).standard_normal(out=numbers, dtype=np.float32)

@@ -23,6 +23,7 @@ ORDER = (
     ("showing",),
     ("results", "evaluating", "running"),
     ("models",),
+    ("devices",),
     ("weights",),
     ("folders",),
     ("settings",),

@@ -84,7 +84,7 @@ _SCALE = "On several machines (docs/scaling.md)"
 Engine = Annotated[
     EngineName,
     typer.Option(
-        help="local: this process; ray: workers of a Ray cluster, with the same result",
+        help="local: this machine, all its GPUs; ray: workers of a Ray cluster, same result",
         rich_help_panel=_SCALE,
     ),
 ]

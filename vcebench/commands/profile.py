@@ -23,7 +23,10 @@ def profile(
     ] = None,
     config: OwnConfig = None,
     task: Annotated[str | None, typer.Option(help="what is flipped; the set's first task")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="images")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, show_default="20; for Table 7 on a GPU 1,000", help="images"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="images in a batch")] = 5,
     tau: Annotated[int | None, typer.Option(min=1, help="τ, steps of the reverse loop")] = None,
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
@@ -40,8 +43,9 @@ def profile(
     """Show where the time of a run goes, its evaluations and its peak memory.
 
     The run is an ordinary one, made with clocks around the networks, and stays in its folder with a
-    profile.json. Without --method, all methods of the efficiency table are run at its 20 images and
-    batch 5, each in a process of its own: `vcebench table 7` then has its measured rows.
+    profile.json. Without --method, all methods of the efficiency table are run in batches of 5,
+    each in a process of its own: on a GPU over the papers' 1,000 images, with PyTorch's
+    max_memory_allocated; on a CPU over 20. `vcebench table 7` then has its measured rows.
 
     Examples:
 
@@ -49,23 +53,27 @@ def profile(
 
       vcebench profile --dataset synthfaces && vcebench table 7 --dataset synthfaces
 
+      vcebench profile --dataset celeba --device cuda --precision fp16
+
       vcebench profile --config mine.toml
     """
     from vcebench.formats import Table
-    from vcebench.jobs.profile import profiled, table_profiles
+    from vcebench.jobs.profile import CPU_IMAGES, profiled, table_profiles
     from vcebench.settings.request import Request, resolve, with_custom
 
     if dataset is None and config is None:
         raise UserError("say what to profile: --dataset ID, or --config FILE.toml for your own")
     if method is None and config is None:
         assert dataset is not None
-        found = table_profiles(dataset, limit, runs, _execute, threads, data_root)
+        found = table_profiles(
+            dataset, limit, runs, _execute, threads, data_root, device.value, precision.value
+        )
     else:
         request = Request(
             method=method or "",
             dataset=dataset or "",
             task=task,
-            limit=limit,
+            limit=limit or CPU_IMAGES,
             batch_size=batch_size,
             settings={} if tau is None else {"tau": tau},
             device=device.value,

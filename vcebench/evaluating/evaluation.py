@@ -12,6 +12,7 @@ import numpy as np
 
 from vcebench.data.base import HasCue
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
+from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError
 from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
@@ -107,7 +108,8 @@ def evaluate(
     per_image: dict[str, dict[str, float]] = {}
     if finite:
         planted = _planted(folder.config())
-        with scratch_folder() as scratch:
+        # Judged in float32, whatever tier made the images.
+        with scratch_folder() as scratch, precision_flags("exact"):
             # A judge may be of a file of the user's, where a digest does not tell all.
             found = extract(
                 folder,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,12 @@ from vcebench.jobs.plan import plan as plan_of
 from vcebench.jobs.sweep import output_of
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace
-from vcebench.methods.core.noise import KeyedNoise, Noise
+from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Prior
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import over
 from vcebench.results.measurements import stored_runs
+from vcebench.running import cost
 from vcebench.running.assemble import networks_of
 from vcebench.running.clock import Clock, TimedNetwork
 from vcebench.running.engines.base import Done
@@ -41,9 +43,12 @@ from vcebench.running.runner import run
 from vcebench.running.tries import Outcome, Try
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
+from vcebench.settings.request import resolve_device
 
 PROFILE = "profile.json"
 EFFICIENCY = "7"  # the paper's table of time and memory
+PUBLISHED_IMAGES, CPU_IMAGES = 1000, 20
+"""Images that the papers measure time and memory on, and what a CPU does in minutes."""
 WAITING = "waiting"
 STEP, FILES = "masks and update", "input and output"
 PHASES = ("prior", "classifier", "perceptual", STEP, "noise", "judging", FILES)
@@ -131,8 +136,9 @@ class _TimedMethod(Method):
 
 
 @dataclass(frozen=True)
-class _TimedNoise(KeyedNoise):
-    clock: Clock = field(kw_only=True)
+class _TimedNoise:
+    inner: Noise
+    clock: Clock
 
     def draw(
         self,
@@ -143,7 +149,7 @@ class _TimedNoise(KeyedNoise):
         shape: tuple[int, ...] | None = None,
     ) -> Tensor:
         with self.clock.phase("noise"):
-            return super().draw(purpose, step, inner_step, pass_index, shape)
+            return self.inner.draw(purpose, step, inner_step, pass_index, shape)
 
 
 @dataclass(frozen=True)
@@ -159,10 +165,10 @@ class _TimedWorker(Worker):
         with self.clock.phase(FILES):
             return super().explain(tries, stop, on_step)
 
-    def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
-        plain = super()._noise(padded, x)
-        values = {f.name: getattr(plain, f.name) for f in fields(plain)}
-        return _TimedNoise(**values, clock=self.clock)
+    @contextmanager
+    def _noise(self, padded: Sequence[Try], x: Tensor) -> Iterator[Noise]:
+        with super()._noise(padded, x) as noise:
+            yield _TimedNoise(noise, self.clock)
 
 
 class _TimedEngine(LocalEngine):
@@ -214,6 +220,7 @@ def profile(
     engines: list[_TimedEngine] = []
 
     def launch(config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> _TimedEngine:
+        cost.reset_peak_memory(worker.device)
         engine = _TimedEngine(timed(worker, clock), threads, on_step)
         engine.clock = clock
         engines.append(engine)
@@ -279,25 +286,48 @@ def table_profiles(
     execute: Callable[[Sequence[str]], int],
     threads: int | None = None,
     data_root: Path | None = None,
+    device: str = "auto",
+    precision: str = "exact",
 ) -> list[Profile]:
     """Profiles of all runs of the efficiency table; those that lack are made, with their runs.
 
     Args:
-        dataset, limit: see `vcebench.jobs.plan.plan`.
+        dataset: see `vcebench.jobs.plan.plan`.
+        limit: images a row; None for as many as the papers take on a GPU, and for 20 on a CPU.
         runs: folder of the run folders.
         execute: runs a command line of ours in a process of its own (peak memory is a process's)
             and returns its exit code.
-        threads, data_root: of every run.
+        threads, data_root, device, precision: of every run.
 
     Raises:
         UserError: a run failed; those before it are kept.
     """
+    chosen = resolve_device(device)
+    images = limit or (PUBLISHED_IMAGES if chosen == "cuda" else CPU_IMAGES)
+    how = ["--device", chosen, "--precision", precision]
     found = []
-    for wanted in plan_of(EFFICIENCY, dataset, limit):
-        run_there = existing(wanted, stored_runs(runs)[0])
-        path = output_of(wanted, runs, data_root) if run_there is None else run_there.path
+    for wanted in plan_of(EFFICIENCY, dataset, images):
+        stored_there = [
+            run
+            for run in stored_runs(runs)[0]
+            if (run.config.device, run.config.precision) == (chosen, precision)
+        ]
+        run_there = existing(wanted, stored_there)
+        path = (
+            output_of(wanted, runs, data_root, chosen, precision)
+            if run_there is None
+            else run_there.path
+        )
         if not inside.exists(path, PROFILE):
-            words = ["profile", *wanted.arguments()[1:], "--output", str(path), "--format", "csv"]
+            words = [
+                "profile",
+                *wanted.arguments()[1:],
+                "--output",
+                str(path),
+                "--format",
+                "csv",
+                *how,
+            ]
             words += ["--threads", str(threads)] if threads else []
             words += ["--data-root", str(data_root)] if data_root else []
             if execute(words):

@@ -88,7 +88,13 @@ def sweep(
     return outcomes
 
 
-def output_of(wanted: Planned, runs: Path, data_root: Path | None = None) -> Path:
+def output_of(
+    wanted: Planned,
+    runs: Path,
+    data_root: Path | None = None,
+    device: str = "auto",
+    precision: str = "exact",
+) -> Path:
     """The folder `vcebench run` would choose. Raises `UserError` if the request is not usable."""
     settings: dict[str, Setting] = {}
     if wanted.tau is not None:
@@ -103,6 +109,8 @@ def output_of(wanted: Planned, runs: Path, data_root: Path | None = None) -> Pat
             settings=settings,
             guidance={} if wanted.rungs is None else {"lambda_class": wanted.rungs},
             classifier=wanted.classifier,
+            device=device,
+            precision=precision,
             data_root=data_root,
         )
     )

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vcebench.devices.norms import Norm, activated, owned
+
 
 @dataclass(frozen=True)
 class UNetConfig:
@@ -54,29 +56,6 @@ def timestep_embedding(t: Tensor, dim: int) -> Tensor:
     angles = t.float()[:, None] * torch.exp(-math.log(10000.0) * k / half)
     embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
     return F.pad(embedding, (0, dim % 2))
-
-
-class _Norm(nn.GroupNorm):
-    """Group norm over 32 groups, in float32 whatever the precision around it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(32, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # CPU kernels sum and scale bfloat16 in float32; below 1,024 pixels they are slow at it.
-        if x.device.type == "cpu" and x.shape[2:].numel() >= 1024:
-            return super().forward(x)
-        return super().forward(x.float()).to(x.dtype)
-
-
-def _owned(x: Tensor) -> bool:
-    """Whether sums and products may overwrite our tensor x: faster, and the same bits."""
-    # Not if autograd may want it; and in bfloat16 CPUs are slower in place.
-    return x.dtype is torch.float32 and not torch.is_grad_enabled()
-
-
-def _silu(x: Tensor) -> Tensor:
-    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class _Down(nn.Module):
@@ -131,7 +110,7 @@ class ResBlock(nn.Module):
         super().__init__()
         self.scale_shift = scale_shift
         self.in_layers = nn.Sequential(
-            _Norm(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            Norm(channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
         )
         self.resample = resample
         self.emb_layers = nn.Sequential(
@@ -139,7 +118,7 @@ class ResBlock(nn.Module):
         )
         # Position 2 was dropout in the published networks; it holds no parameters.
         self.out_layers = nn.Sequential(
-            _Norm(out_channels),
+            Norm(out_channels),
             nn.SiLU(),
             nn.Identity(),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
@@ -152,21 +131,19 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         norm, _, conv = self.in_layers
-        h = _silu(norm(x))
+        h = activated(norm, x)
         if self.resample is not None:
             h, x = self.resample(h), self.resample(x)
         h = conv(h)
         shift: Tensor = self.emb_layers(emb)[:, :, None, None].to(h.dtype)
         norm, _, _, conv = self.out_layers
         if self.scale_shift:
-            scale, shift = shift.chunk(2, dim=1)
-            h = norm(h)
-            h = h.mul_(1 + scale).add_(shift) if _owned(h) else h * (1 + scale) + shift
+            h = activated(norm, h, *shift.chunk(2, dim=1))
         else:
-            h = norm(h + shift)
-        h = conv(_silu(h))
+            h = activated(norm, h + shift)
+        h = conv(h)
         skip = self.skip_connection(x)
-        out: Tensor = h.add_(skip) if _owned(h) else h + skip
+        out: Tensor = h.add_(skip) if owned(h) else h + skip
         return out
 
 
@@ -176,7 +153,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = _Norm(channels)
+        self.norm = Norm(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
         nn.init.zeros_(self.proj_out.weight)
@@ -232,7 +209,7 @@ class UNet(nn.Module):
         head = nn.Conv2d(channels, config.out_channels, 3, padding=1)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)  # type: ignore[arg-type]
-        self.out = nn.Sequential(_Norm(channels), nn.SiLU(), head)
+        self.out = nn.Sequential(Norm(channels), nn.SiLU(), head)
 
     def _res(
         self, channels: int, out: int, emb: int, resample: nn.Module | None = None
@@ -297,5 +274,5 @@ class UNet(nn.Module):
         for block in self.output_blocks:
             h = block(torch.cat([h, skips.pop()], dim=1), emb)
         norm, _, head = self.out
-        out: Tensor = head(_silu(norm(h)))
+        out: Tensor = head(activated(norm, h))
         return out

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from vcebench.data.registry import dataset_entry
+from vcebench.devices.capture import Captured, CapturedGuide, recorder_for
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import Codec
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.loading import load_bundle
-from vcebench.running.precision import HALF, in_precision
+from vcebench.running.precision import HALF, in_precision, layout
 from vcebench.running.regions import region_of
 from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
@@ -54,7 +55,8 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
 def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
     """The worker that makes a run's images."""
     if bundle.prior is not None:
-        bundle.prior.network.to(memory_format=torch.channels_last)
+        memory_format = layout(torch.device(config.device), config.precision)
+        bundle.prior.network.to(memory_format=memory_format)
     return build_worker(
         config.method,
         method_of(config),
@@ -79,6 +81,7 @@ def build_worker(
     *,
     shape: tuple[int, int, int],
     precision: Precision,
+    device: torch.device,
     **how: Any,
 ) -> Worker:
     """The worker of a method over the networks of a bundle, as a precision tier runs them.
@@ -88,6 +91,7 @@ def build_worker(
         method, bundle, guidance: what explains, with which networks and weights.
         shape: (C, H, W) of the images.
         precision: the tier.
+        device: where all of it runs; on a GPU the networks' evaluations are recorded once.
         how: all else that `Worker` is told.
 
     Raises:
@@ -108,20 +112,32 @@ def build_worker(
             f"{name} goes back through the network it walks on, and what {precision} does to its "
             "flips is not measured; use precision exact or fast"
         )
+    recorder = recorder_for(device)
+
+    def as_run(network: nn.Module, role: str, kind: type[Captured] = CapturedGuide) -> nn.Module:
+        tier = in_precision(network, precision)
+        return tier if recorder is None else kind(tier, recorder, role)
+
+    def guide(classifier: TargetClassifier, role: str) -> TargetClassifier:
+        network = as_run(classifier.network, role)
+        return classifier if network is classifier.network else over(classifier, network)
+
     return Worker(
         method=method,
-        prior=None if prior is None else prior.over(in_precision(prior.network, precision)),
+        prior=None if prior is None else prior.over(as_run(prior.network, "prior", Captured)),
         classifier=bundle.explained,
-        guide=guide_of(bundle.explained, precision),
-        perceptual=in_precision(perceptual, precision)
+        guide=guide(bundle.explained, "classifier"),
+        perceptual=as_run(perceptual, "perceptual network")
         if perceptual is not None and "perceptual" in needs
         else None,
-        robust=None if bundle.robust is None else guide_of(bundle.robust, precision),
+        robust=None if bundle.robust is None else guide(bundle.robust, "robust classifier"),
         autoencoder=bundle.autoencoder,  # type: ignore[arg-type]  # by its role
         fisher=bundle.fisher,
         guidance=guidance,
         class_unit=bundle.class_unit,
         perceptual_unit=bundle.perceptual_unit,
+        device=device,
+        recorder=recorder,
         **how,
     )
 
@@ -134,14 +150,6 @@ def _shape(config: RunConfig) -> tuple[int, int, int]:
 
     geometry = stored_custom(config.custom).data.geometry()
     return (3, geometry.height, geometry.width)
-
-
-def guide_of(classifier: TargetClassifier, precision: Precision) -> TargetClassifier:
-    """The classifier over a network run in a precision tier; the given one stays as it is."""
-    wrapped = in_precision(classifier.network, precision)
-    if wrapped is classifier.network:
-        return classifier
-    return over(classifier, wrapped)
 
 
 def check_finite(network: nn.Module, role: str) -> None:

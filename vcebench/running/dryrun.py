@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from vcebench.data.base import ImageSet
+from vcebench.devices.flags import precision_flags
 from vcebench.errors import UserError
 from vcebench.folders import inside
 from vcebench.folders.runfolder import MANIFEST, RunFolder
@@ -22,7 +23,6 @@ from vcebench.methods.rcsb import RCSB
 from vcebench.models.bundle import Bundle
 from vcebench.running import cost
 from vcebench.running.assemble import worker_of
-from vcebench.running.precision import precision_flags
 from vcebench.running.runner import pending
 from vcebench.running.tries import Try, of_method
 from vcebench.running.worker import CancelledError, Worker

@@ -83,6 +83,8 @@ class HalvingWorker:
         return [replace(outcome, batch_size=rows) for outcome in found]
 
     def _halve(self, rows: int) -> None:
+        if self._worker.recorder is not None:
+            self._worker.recorder.forget()
         gc.collect()
         if self._worker.device.type == "cuda":
             torch.cuda.empty_cache()

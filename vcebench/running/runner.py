@@ -18,6 +18,7 @@ import torch
 
 from vcebench.data.base import HasNotes, HasTruth, ImageSet
 from vcebench.data.files import BadImageError
+from vcebench.devices.flags import precision_flags
 from vcebench.errors import StoppedError, UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import LARGEST_SIDE, Codec
@@ -36,7 +37,7 @@ from vcebench.running.engines.base import Engine, Launcher
 from vcebench.running.engines.local import Local
 from vcebench.running.inputs import check_inputs, still_left_out
 from vcebench.running.ladder import Batch, Final, Ladder, drive
-from vcebench.running.precision import precision_flags
+from vcebench.running.parked import parked
 from vcebench.running.probe import first_images, probe
 from vcebench.running.progress import Progress
 from vcebench.running.regions import finder_of, maps_of
@@ -93,7 +94,8 @@ def run(
         skipped: dict[str, str] = {}
         sitting = _sitting(worker.device, threads, str(launch))
         store.update(status="running")
-        with precision_flags(config.precision), progress(config) as shown:
+        idle = parked(bundle, config.precision)
+        with idle, precision_flags(config.precision), progress(config) as shown:
             shown.start(store.finished.values(), wanted)
             with _interruptible(store, wanted):
                 engine = launch(config, worker, shown.step)

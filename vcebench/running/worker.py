@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from vcebench.devices.capture import Recorder
+from vcebench.devices.noise import drawn_ahead
+from vcebench.devices.threads import for_each
 from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
 from vcebench.methods.core.method import Explanation, Extras, Method
-from vcebench.methods.core.noise import KeyedNoise
+from vcebench.methods.core.noise import KeyedNoise, Noise
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.regions import Region
 from vcebench.methods.core.space import Autoencoder, SemanticAutoencoder
@@ -49,6 +53,7 @@ class Worker:
         codec: how counterfactuals become files.
         device: where it all runs.
         keep_files: encode final images as files.
+        recorder: what recorded the networks' evaluations, on a GPU.
         region: finds where images may change that do not bring their own; None leaves it to the
             method.
     """
@@ -71,6 +76,7 @@ class Worker:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     keep_files: bool = True
     region: Region | None = None
+    recorder: Recorder | None = None
 
     @torch.no_grad()
     def explain(
@@ -91,17 +97,18 @@ class Worker:
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
-        guidance, noise = self._guidance(padded, decision), self._noise(padded, x)
-        region = self._region(padded, lambda: guidance.bind(x, decision.target), noise)
-        found = self._method(tries).explain(
-            x,
-            decision.target,
-            prior=self.prior,
-            guidance=guidance,
-            noise=noise,
-            trace=hook,
-            extras=Extras(region, self._segments(padded), self.autoencoder, self.fisher),
-        )
+        guidance = self._guidance(padded, decision)
+        with self._noise(padded, x) as noise:
+            region = self._region(padded, lambda: guidance.bind(x, decision.target), noise)
+            found = self._method(tries).explain(
+                x,
+                decision.target,
+                prior=self.prior,
+                guidance=guidance,
+                noise=noise,
+                trace=hook,
+                extras=Extras(region, self._segments(padded), self.autoencoder, self.fisher),
+            )
         return self._judge(judge, tries, x, decision, found, hook)
 
     def _decide(self, judge: TargetClassifier, x: Tensor, padded: Sequence[Try]) -> Decision:
@@ -142,7 +149,7 @@ class Worker:
         )
 
     def _region(
-        self, padded: Sequence[Try], bind: Callable[[], BoundGuidance], noise: KeyedNoise
+        self, padded: Sequence[Try], bind: Callable[[], BoundGuidance], noise: Noise
     ) -> Tensor | None:
         """Where the images may change: the items' own regions, else what the run looks for."""
         own = [t.item.region for t in padded]
@@ -156,10 +163,10 @@ class Worker:
         known = [one for one in maps if one is not None]
         return torch.stack(known).to(self.device) if len(known) == len(maps) else None
 
-    def _noise(self, padded: Sequence[Try], x: Tensor) -> KeyedNoise:
+    def _noise(self, padded: Sequence[Try], x: Tensor) -> AbstractContextManager[Noise]:
         ids = [t.item.id for t in padded]
         shape = (x.shape[1], x.shape[2], x.shape[3])
-        return KeyedNoise(self.seed, self.dataset, ids, shape, self.device)
+        return drawn_ahead(KeyedNoise(self.seed, self.dataset, ids, shape, self.device))
 
     def _judge(
         self,
@@ -196,28 +203,27 @@ class Worker:
             "target_probability": after,
         }
         values = {name: column.tolist() for name, column in columns.items()}
-        outcomes = []
-        for row, attempt in enumerate(tries):
+        kinds = (found.mask_z, found.mask_x, found.region)
+        all_masks = [None if masks is None else masks.cpu() for masks in kinds]
+
+        def outcome(row: int) -> Outcome:
+            attempt = tries[row]
             facts = {name: column[row] for name, column in values.items()}
-            masks = [
-                None if m is None else m[row].cpu()
-                for m in (found.mask_z, found.mask_x, found.region)
-            ]
+            masks = [None if m is None else m[row] for m in all_masks]
             files = {}
             if self.keep_files and (facts["flipped"] or attempt.last):
                 files = self._files(attempt, levels[row], masks, facts["finite"])
-            outcomes.append(
-                Outcome(
-                    **facts,
-                    image=stored[row],
-                    mask_z=masks[0],
-                    mask_x=masks[1],
-                    region=masks[2],
-                    files=files,
-                    trace=hook.of(row),
-                )
+            return Outcome(
+                **facts,
+                image=stored[row],
+                mask_z=masks[0],
+                mask_x=masks[1],
+                region=masks[2],
+                files=files,
+                trace=hook.of(row),
             )
-        return outcomes
+
+        return for_each(outcome, range(len(tries)), self.device)
 
     def input_file(self, item: Item) -> dict[str, bytes]:
         """The file of an input: its path within the run folder → content."""

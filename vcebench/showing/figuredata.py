@@ -14,7 +14,7 @@ from vcebench.data.base import HasAttributes
 from vcebench.data.registry import open_dataset
 from vcebench.data.rendered.labels import all_attributes
 from vcebench.errors import UserError, user_errors
-from vcebench.evaluating.extraction import check_classes
+from vcebench.evaluating.pairs import check_classes
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder

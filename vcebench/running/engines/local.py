@@ -1,4 +1,4 @@
-"""Batches on this machine: on one GPU, or on CPU threads that each take a batch of their own.
+"""Batches on this machine: on its GPUs, or on CPU threads that each take a batch of their own.
 
 Why not all threads on one batch: with more than one thread inside an operator, PyTorch's CPU
 kernels cut the rows of a batch at places that depend on batch size and thread count. Measured with
@@ -19,7 +19,8 @@ import torch
 
 from vcebench.models.memory import give_back_memory, keep_freed_memory
 from vcebench.running import cost
-from vcebench.running.engines.base import Done, UnderWay
+from vcebench.running.engines.base import Done, Engine, UnderWay
+from vcebench.running.engines.processes import ProcessEngine
 from vcebench.running.halving import HalvingWorker
 from vcebench.running.tries import Outcome, Try
 from vcebench.running.worker import Worker
@@ -28,17 +29,17 @@ from vcebench.settings.config import RunConfig
 
 @dataclass(frozen=True)
 class Local:
-    """Launches a `LocalEngine`.
+    """Launches a `LocalEngine`; where there are several GPUs, a process for each of them.
 
     threads: batches at a time on a CPU (default: all).
     """
 
     threads: int | None = None
 
-    def __call__(
-        self, config: RunConfig, worker: Worker, on_step: Callable[[int], None]
-    ) -> LocalEngine:
-        """See `Launcher`."""
+    def __call__(self, config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> Engine:
+        """See `Launcher`; with several GPUs progress moves with every batch."""
+        if worker.device.type == "cuda" and (count := torch.cuda.device_count()) > 1:
+            return ProcessEngine(config, count)
         cost.reset_peak_memory(worker.device)
         return LocalEngine(worker, self.threads, on_step)
 

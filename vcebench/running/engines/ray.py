@@ -13,7 +13,6 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +21,8 @@ import torch
 from vcebench.errors import UserError, one_line
 from vcebench.running import cost
 from vcebench.running.engines.base import Done, UnderWay
-from vcebench.running.tries import Outcome, Try
+from vcebench.running.engines.remote import RemoteWorker
+from vcebench.running.tries import Try
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig, differences
 
@@ -184,7 +184,7 @@ class RayEngine:
         options: dict[str, Any] = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0}
         if self._cuda:
             options |= {"num_gpus": 1}
-        worker = self._ray.remote(RayWorker).options(**options).remote(self._config)
+        worker = self._ray.remote(RemoteWorker).options(**options).remote(self._config)
         self._workers.starting[worker.ready.remote()] = worker
 
     def _started(self, event: Any) -> None:
@@ -250,35 +250,6 @@ class RayEngine:
             raise getattr(error, "cause", None) or error from None
         except errors.RayError:
             return None
-
-
-class RayWorker:
-    """A worker in a process of its own; becomes a Ray actor."""
-
-    def __init__(self, config: RunConfig) -> None:
-        self._config = config
-        self._flags = ExitStack()
-
-    def ready(self) -> dict[str, Any]:
-        """Load the networks; says where it runs and with which versions."""
-        from vcebench.models.memory import keep_freed_memory
-        from vcebench.running.assemble import networks_of, worker_of
-        from vcebench.running.halving import HalvingWorker
-        from vcebench.running.precision import precision_flags
-
-        config = self._config
-        if config.device == "cpu":
-            keep_freed_memory()
-            torch.set_num_threads(1)
-        self._flags.enter_context(precision_flags(config.precision))
-        self._worker = HalvingWorker(worker_of(config, networks_of(config, metrics=False)))
-        where = f"{os.uname().nodename} process {os.getpid()}"
-        return {"versions": cost.versions(), "where": where}
-
-    def explain(self, tries: Sequence[Try]) -> tuple[list[Outcome], tuple[float, str]]:
-        """Outcomes of a batch, and the peak memory so far."""
-        outcomes = self._worker.explain(tries)
-        return outcomes, cost.peak_memory(torch.device(self._config.device))
 
 
 def import_ray() -> Any:

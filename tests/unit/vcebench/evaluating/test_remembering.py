@@ -8,7 +8,7 @@ import safetensors.numpy
 import torch
 
 from vcebench.errors import UserError
-from vcebench.evaluating import extraction
+from vcebench.evaluating import extraction, pairs
 from vcebench.evaluating.evaluation import evaluate
 from vcebench.evaluating.remembering import FOLDER, Memory, forget
 from vcebench.folders.seals import key_file, sealed, unsealed
@@ -32,13 +32,13 @@ def run(tiny_run, monkeypatch):
 def looked(monkeypatch):
     """Ids of the images that were looked at."""
     ids = []
-    look = extraction._look
+    look = pairs.networks
 
     def counted(folder, pair, bundle):
         ids.extend(row.id for row in pair.rows)
         return look(folder, pair, bundle)
 
-    monkeypatch.setattr(extraction, "_look", counted)
+    monkeypatch.setattr(pairs, "networks", counted)
     return ids
 
 

@@ -143,9 +143,13 @@ def test_the_efficiency_table_asks_for_its_methods_and_batch(tmp_path: Path) -> 
         (folder / PROFILE).write_text(json.dumps(content))
         return 0
 
-    found = table_profiles("digits", 20, tmp_path, execute)
+    found = table_profiles("digits", None, tmp_path, execute, device="cpu", precision="bf16")
     assert [one.method for one in found][:3] == ["maskdime", "fastdime", "dime"]
-    assert all(words[words.index("--batch-size") + 1] == "5" for words in commands)
+    asked = {"--batch-size": "5", "--device": "cpu", "--precision": "bf16"}
+    assert all(
+        words[words.index(o) + 1] == value for words in commands for o, value in asked.items()
+    )
+    assert {words[words.index("--limit") + 1] for words in commands} == {"20", "5"}
     assert [one.method for one in found if one.tau == 30] == ["maskdime", "fastdime", "dime"]
     # These profiles are of before backward passes were counted.
     assert {one.row()["backward"] for one in found} == {None}

@@ -14,7 +14,7 @@ from vcebench.evaluating.evaluation import evaluate
 from vcebench.folders.runfolder import RunFolder
 from vcebench.methods.maskdime import MaskDiME
 from vcebench.models.bundle import Bundle
-from vcebench.running.halving import is_out_of_memory
+from vcebench.running.halving import HalvingWorker, is_out_of_memory
 
 Run = Callable[..., RunFolder]
 
@@ -50,6 +50,26 @@ def test_the_batch_is_halved_until_it_fits(
     notes = evaluate(folder, bundle).notes
     assert any("5 of 5 images were made in batches of 1 instead of 4" in note for note in notes)
     assert not any("instead of" in note for note in evaluate(whole, bundle).notes)
+
+
+def test_what_was_recorded_is_given_up_when_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Tried:
+        batch_size, device, forgotten = 4, torch.device("cpu"), 0
+
+        @property
+        def recorder(self) -> Tried:
+            return self
+
+        def forget(self) -> None:
+            self.forgotten += 1
+
+    worker: Any = Tried()
+    halving = HalvingWorker(worker)
+    monkeypatch.setattr(halving, "_attempt", lambda part, rows, *rest: [0] if rows < 4 else None)
+    assert halving.explain([0]) == [0]  # type: ignore[list-item]
+    assert worker.forgotten == 1
 
 
 def test_not_even_one_image_is_one_line(

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from vcebench.devices.norms import FusedNorm
 from vcebench.errors import UserError
 from vcebench.models.small import build_network
 from vcebench.running.assemble import networks_of, worker_of
-from vcebench.running.precision import in_precision
+from vcebench.running.precision import in_precision, layout
 from vcebench.settings.request import Request, resolve
 
 UNET = {
@@ -84,6 +85,35 @@ def test_overwriting_intermediate_tensors_changes_no_bit(unet):
     with torch.enable_grad():
         assert torch.equal(overwritten, unet(z, t))
     assert torch.equal(z, kept)
+
+
+@pytest.mark.parametrize(
+    ("precision", "shared", "norms"), [("exact", 1, 0), ("fast", 1, 1), ("bf16", 0, 1)]
+)
+def test_on_a_gpu_tiers_fuse_norms_and_a_reduced_one_shares_nothing(unet, precision, shared, norms):
+    network = unet.to("meta")  # no CPU, as far as a tier can tell
+    tier = in_precision(network, precision)
+    weights = {id(p) for p in network.parameters()} & {id(p) for p in tier.parameters()}
+    assert bool(weights) == bool(shared)
+    assert any(type(module) is FusedNorm for module in tier.modules()) == bool(norms)
+
+
+def test_on_a_cpu_no_tier_fuses_norms(unet):
+    for precision in ("exact", "fast", "bf16"):
+        tier = in_precision(unet, precision)
+        assert not any(type(module) is FusedNorm for module in tier.modules())
+
+
+def test_a_layout_is_the_one_that_was_measured_faster():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    tiers = ("exact", "fast", "bf16", "fp16")
+    assert {layout(cpu, tier) for tier in tiers} == {torch.channels_last}
+    assert [layout(cuda, tier) for tier in tiers] == [
+        torch.contiguous_format,
+        torch.contiguous_format,
+        torch.channels_last,
+        torch.channels_last,
+    ]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
