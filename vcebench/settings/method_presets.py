@@ -151,7 +151,7 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     ),
     MethodPreset("dvce", "imagenet", _DVCE, {"tau": 100, "views": 16, "view_size": 224}),
     MethodPreset("dvce-no-cone", "imagenet", _DVCE, {"tau": 100}),
-    *_dvce("digits", _best(2, 16, "3-8-plain"), class_scale=0.8, distance_scale=0.5),
+    *_dvce("digits", _best(3, 16, "3-8-plain, for dvce"), class_scale=1.2, distance_scale=0.8),
     *_dvce(
         "synthfaces",
         _best(2, 8, "smile-plain, for dvce-no-cone"),
