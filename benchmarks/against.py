@@ -50,13 +50,14 @@ def floats(given: Setting) -> tuple[Tensor, Tensor]:
     x = dequantise(torch.stack([one.item.image for one in tries]))
     worker = given.worker
     decision = given.bundle.classifier.decide(x)
-    mine = worker.method.explain(
-        x,
-        decision.target,
-        prior=worker.prior,
-        guidance=worker._guidance(tries, decision),
-        noise=worker._noise(tries, x),
-    ).x_cf
+    with worker._noise(tries, x) as noise:
+        mine = worker.method.explain(
+            x,
+            decision.target,
+            prior=worker.prior,
+            guidance=worker._guidance(tries, decision),
+            noise=noise,
+        ).x_cf
     rung, ids = tries[0].lambda_class, [one.item.id for one in tries]
     theirs, _ = Reference(given)._loop(x, decision.target, decision.source, rung, ids)
     return mine, theirs

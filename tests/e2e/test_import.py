@@ -245,7 +245,7 @@ def test_images_of_ones_own_need_neither_classifier_nor_prior(tmp_path, capsys):
     found, _ = evaluated(folder, *own)
     assert found["fr"]["value"] == pytest.approx(200 / 3)
     assert found["cout"]["reason"] == "the file of the task has no [classifier]"
-    assert found["oracle_fr"]["reason"] == "there is no oracle for a task of one's own"
+    assert found["oracle_fr"]["reason"] == "the file of the task has no [oracle]"
     assert main(["compare", str(folder.path), str(folder.path)]) == 0
     for kind, level in (("dark", 9), ("bright", 200)):
         (tmp_path / kind).mkdir()

@@ -54,6 +54,7 @@ def test_check_reports_everything_missing(said, tmp_path):
         "perceptual",
     }
     assert {role for role, state in found.items() if state == "optional"} == {
+        "bridge",
         "oracle",
         "identity",
         "representation",
@@ -70,6 +71,7 @@ def test_check_reports_what_is_there(said, weights, celeba_tree):
     assert "ready: vcebench run" in err
     found = states(out)
     assert found.pop("number of images") == "optional"
+    assert found.pop("bridge") == "optional"  # the fixture has none
     assert set(found.values()) == {"ok"}
 
 

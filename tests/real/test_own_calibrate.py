@@ -46,7 +46,9 @@ def test_a_unit_of_another_method_changes_nothing(task, capsys):
     assert task.run() == 0
     text = task.config.read_text().replace("# how strongly", "units = { dime = 8.0 }")
     task.config.write_text(text)
+    capsys.readouterr()
     assert task.run() == 0  # the same run, finished
+    assert task.run("--dry-run") == 0
     assert "maskdime is not calibrated" in capsys.readouterr().err
 
 

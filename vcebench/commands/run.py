@@ -34,8 +34,11 @@ from vcebench.commands.options import (
 from vcebench.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vcebench.data.base import ImageSet
     from vcebench.running.engines.base import Launcher
+    from vcebench.running.progress import Progress
     from vcebench.settings.config import RunConfig
 
 _METHOD = "Settings of the method"
@@ -236,9 +239,12 @@ def run(
     elsewhere = complete.origin is not None or dataset_origin(complete.dataset) is not None
     if elsewhere and engine is not EngineName.local:
         raise UserError("what is from outside runs in this process: leave --engine away")
+    hint = None
     if config is not None and (line := uncalibrated(replace(request, method=complete.method))):
-        say(line.replace("FILE.toml", str(config)))
+        hint = line.replace("FILE.toml", str(config))
     if dry_run:
+        if hint is not None:
+            say(hint)
         _print_plan(complete, images, seeds, output, threads, form)
         return
     if complete.shard is not None:
@@ -250,11 +256,26 @@ def run(
         seeds,
         output,
         threads,
+        _begun(hint),
         data_root=data_root,
         launch=launch,
         custom=request.custom,
     )
     print_results(results, form)
+
+
+def _begun(hint: str | None) -> Callable[[RunConfig], Progress]:
+    """What shows the progress; says the hint first, once, when nothing is in the way of the run."""
+    from vcebench.running.progress import Progress
+
+    left = [hint] if hint is not None else []
+
+    def begin(config: RunConfig) -> Progress:
+        while left:
+            say(left.pop())
+        return Progress(config)
+
+    return begin
 
 
 def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:

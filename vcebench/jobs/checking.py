@@ -29,8 +29,8 @@ class Finding:
 
     Attributes:
         item: what it is.
-        state: "ok"; "missing" or "wrong" (nothing can run); "optional" (a metric will be missing);
-            "note" (worth knowing).
+        state: "ok"; "missing" or "wrong" (nothing can run); "optional" (a metric, or some methods,
+            will be missing); "note" (worth knowing).
         detail: what there is, or what to do.
     """
 

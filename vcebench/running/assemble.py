@@ -99,8 +99,8 @@ def build_worker(
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
     for role in sorted(needs):
-        given = "prior" if role in WALKED else "autoencoder" if role in CODED else role
-        if getattr(bundle, given, None) is None:
+        given = "autoencoder" if role in CODED else role
+        if getattr(bundle, "prior" if role in WALKED else given, None) is None:
             raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
     if needs & CODED and precision in ("bf16", "fp16"):
         raise UserError(f"{name} runs in full precision only; use --precision exact or fast")
