@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -140,7 +140,7 @@ def _classifier(networks: Mapping[str, Any]) -> str | None:
 
 
 def _parse(content: bytes, form: type[_Part]) -> dict[str, Any]:
-    entries = json.loads(content)
+    entries = json.loads(content, parse_constant=_no_number)
     try:
         form.model_validate(entries)
     except ValidationError as error:
@@ -149,6 +149,11 @@ def _parse(content: bytes, form: type[_Part]) -> dict[str, Any]:
         raise ValueError(f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}") from error
     found: dict[str, Any] = entries
     return found
+
+
+def _no_number(word: str) -> NoReturn:
+    """NaN and infinities are words that JSON lacks and that nothing here writes."""
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def check_belonging(metadata: Mapping[bytes, bytes] | None, manifest: Mapping[str, Any]) -> None:
