@@ -13,10 +13,9 @@ image that the attack does not change is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -59,9 +58,6 @@ class ACEAttack(Descending):
     @property
     def passes(self) -> int:
         return self.iterations
-
-    def rungs(self, ladder: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
-        return ({},)  # one try: there is no λ_c
 
     def evaluations(self) -> tuple[int, int]:
         attack = self.passes * self.filter_steps

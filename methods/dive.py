@@ -12,9 +12,9 @@ explanations is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -84,9 +84,6 @@ class DiVE(Descending):
     @property
     def passes(self) -> int:
         return self.iterations
-
-    def rungs(self, ladder: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
-        return ({},)  # one try: there is no λ_c
 
     def evaluations(self) -> tuple[int, int]:
         return self.explanations * self.passes, self.explanations * self.passes

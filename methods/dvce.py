@@ -62,9 +62,6 @@ class DVCENoCone(Guided):
         """Classifiers whose gradients are taken through the prior."""
         return 1
 
-    def rungs(self, ladder: object) -> tuple[dict[str, object], ...]:
-        return ({},)
-
     def estimate(self, state: State, posterior: Posterior) -> Tensor:
         return posterior.x0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -72,10 +72,6 @@ class Inpainting(Guided):
             trace=trace,
             extras=extras,
         )
-
-    def rungs(self, ladder: Any) -> tuple[dict[str, Any], ...]:
-        """One try: there is no λ_c to raise."""
-        return ({},)
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
         self._walk(prior)

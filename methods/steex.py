@@ -10,9 +10,9 @@ which does not overflow, and nothing in the generator is drawn anew in every pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -61,9 +61,6 @@ class STEEX(Descending):
     @property
     def passes(self) -> int:
         return self.iterations
-
-    def rungs(self, ladder: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
-        return ({},)  # one try: there is no λ_c
 
     def evaluations(self) -> tuple[int, int]:
         return self.passes, self.passes

@@ -43,9 +43,6 @@ class SVCE(Descending):
     def evaluations(self) -> tuple[int, int]:
         return 0, 0
 
-    def rungs(self, ladder: object) -> tuple[dict[str, object], ...]:
-        return ({},)
-
     def begin(self, state: Descent) -> Tensor:
         """The farthest point of the ball in a random direction, on [0, 1]."""
         x = unit_range(state.x)

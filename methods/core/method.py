@@ -168,9 +168,13 @@ class Method(ABC):
     def rungs(self, ladder: Sequence[float]) -> tuple[Mapping[str, Any], ...]:
         """Settings of the tries in turn: those of λ_c, or what takes their place.
 
+        A method that reads no λ_c makes one try.
+
         Args:
             ladder: the λ_c asked for.
         """
+        if "lambda_class" not in self.weights:
+            return ({},)
         return tuple({"lambda_class": rung} for rung in ladder)
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
