@@ -33,6 +33,12 @@ def to_network(images: Tensor) -> Tensor:
     return dequantise(images).contiguous(memory_format=torch.channels_last)
 
 
+def mirror(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Every other image, by chance, seen in a mirror."""
+    mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(mirrored, x.flip(3), x)
+
+
 def shift(x: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
     """Move each image by up to `pixels` whole pixels; edges are repeated."""
     height, width = x.shape[-2:]

@@ -205,14 +205,7 @@ def _bridge() -> Part:
 
     return bridge_part(
         dataset="digits",
-        config={
-            "model_channels": 32,
-            "channel_mult": (1, 1, 2),
-            "num_res_blocks": 1,
-            "attention_factors": (4,),
-            "num_heads": 2,
-            "resblock_updown": False,
-        },
+        config=_prior().config,
         settings=LoopSettings(steps=2000, seed=81, learning_rate=5e-4, ema=0.999),
         loss=open_data,
         held_out=held_out,

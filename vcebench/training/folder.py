@@ -20,6 +20,7 @@ from vcebench.errors import UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
+from vcebench.training import augment
 from vcebench.training.bridge import BRIDGE, bridge_loss
 from vcebench.training.budget import steps_within
 from vcebench.training.diffusion import DiffusionLoss
@@ -158,8 +159,7 @@ class _Material:
         chosen = torch.randint(count, (self.plan.batch,), generator=generator).tolist()
         x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
         if self.plan.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-            x = torch.where(mirrored, x.flip(3), x)
+            x = augment.mirror(x, generator)
         return x
 
     def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:

@@ -164,6 +164,5 @@ def _batch(
     some = [images[kept[k]] for k in chosen]
     x = augment.to_network(torch.stack([one.image for one in some]))
     if plan.flip:
-        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-        x = torch.where(mirrored, x.flip(3), x)
+        x = augment.mirror(x, generator)
     return x, torch.tensor([one.label for one in some])

@@ -251,14 +251,7 @@ def _bridge() -> Part:
 
     return bridge_part(
         dataset="synthroads",
-        config={
-            "model_channels": 32,
-            "channel_mult": (1, 1, 2, 2, 2),
-            "num_res_blocks": 1,
-            "attention_factors": (16,),
-            "num_heads": 2,
-            "resblock_updown": False,
-        },
+        config=_prior().config,
         settings=LoopSettings(steps=1400, seed=281, learning_rate=5e-4, ema=0.998),
         loss=open_data,
         held_out=held_out,
