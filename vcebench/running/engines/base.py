@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -63,6 +64,18 @@ class Launcher(Protocol):
             on_step: may be called after every step of a reverse loop with the images in it.
         """
         ...
+
+
+Ended = TypeVar("Ended")
+
+
+def first_ended(running: Sequence[Future[Ended]]) -> Future[Ended]:
+    """The first of some batches that has ended, waited for.
+
+    In the order of submission, so that simultaneous ends do not shuffle anything.
+    """
+    ready, _ = wait(running, return_when=FIRST_COMPLETED)
+    return next(future for future in running if future in ready)
 
 
 Key = TypeVar("Key", bound=Hashable)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 
 from vcebench.models.memory import give_back_memory, keep_freed_memory
 from vcebench.running import cost
-from vcebench.running.engines.base import Done, Engine, UnderWay
+from vcebench.running.engines.base import Done, Engine, UnderWay, first_ended
 from vcebench.running.engines.processes import ProcessEngine
 from vcebench.running.halving import HalvingWorker
 from vcebench.running.tries import Outcome, Try
@@ -93,10 +93,7 @@ class LocalEngine:
 
     def collect(self) -> Done:
         """See `Engine.collect`. Raises what the batch raised."""
-        running = self._running.keys
-        ready, _ = wait(running, return_when=FIRST_COMPLETED)
-        # In the order of submission, so that simultaneous ends do not shuffle anything.
-        future = next(f for f in running if f in ready)
+        future = first_ended(self._running.keys)
         tries, seconds = self._running.pop(future)
         return Done(tries, future.result(), seconds)
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import torch
 
 from vcebench.errors import UserError
-from vcebench.running.engines.base import Done, UnderWay
+from vcebench.running.engines.base import Done, UnderWay, first_ended
 from vcebench.running.engines.remote import RemoteWorker
 from vcebench.running.tries import Outcome, Try
 from vcebench.settings.config import RunConfig
@@ -60,9 +60,7 @@ class ProcessEngine:
 
     def collect(self) -> Done:
         """See `Engine.collect`. Raises what the batch raised, or `UserError` if a process died."""
-        running = self._running.keys
-        ready, _ = wait(running, return_when=FIRST_COMPLETED)
-        future = next(f for f in running if f in ready)
+        future = first_ended(self._running.keys)
         tries, seconds = self._running.pop(future)
         try:
             outcomes, peak = future.result()
