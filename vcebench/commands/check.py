@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vcebench.commands.options import DataRoot, Form, Format, OwnConfig, counting
-from vcebench.errors import UserError
+from vcebench.errors import UserError, user_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +55,6 @@ def check(
     if run is not None:
         _run(run, form)
         return
-    from vcebench.errors import user_errors
-
     with user_errors():
         if config is not None:
             from vcebench.jobs.checkingown import check_own

@@ -102,7 +102,7 @@ def build_worker(
         given = "autoencoder" if role in CODED else role
         if getattr(bundle, "prior" if role in WALKED else given, None) is None:
             raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
-    if needs & CODED and precision in ("bf16", "fp16"):
+    if needs & CODED and precision in HALF:
         raise UserError(f"{name} runs in full precision only; use --precision exact or fast")
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():

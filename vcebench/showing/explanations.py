@@ -61,7 +61,7 @@ class Explanations:
 
     def __getitem__(self, index: int) -> Explained:
         """One image: its facts by name, its pictures, and a picture of them in a notebook."""
-        found = {str(k): v for k, v in self.to_frame().to_dict("records")[index].items()}
+        found = {str(k): v for k, v in self.to_frame().iloc[[index]].to_dict("records")[0].items()}
         before = None if self.images is None else self.images[index]
         return Explained(before, self.counterfactuals[index], found)
 
