@@ -14,14 +14,12 @@ from vcebench.data.base import HasTruth
 from vcebench.data.registry import dataset_entry, open_dataset
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS
 from vcebench.errors import UserError, user_errors
-from vcebench.folders.images import write_atomic
-from vcebench.folders.store import writing
 from vcebench.jobs import sanity
 from vcebench.jobs.plan import SLOW_IMAGES, Planned, existing, is_slow
 from vcebench.jobs.sweep import evaluate_on_first
 from vcebench.models.shipped import IGNORANT
-from vcebench.results.collection import committed_usual
-from vcebench.results.measurements import Measurement, StoredRun, read_csv, to_csv
+from vcebench.results.collection import committed_usual, write_rows
+from vcebench.results.measurements import Measurement, StoredRun, read_csv
 from vcebench.results.published import data_folder
 
 IMAGES = 128
@@ -204,7 +202,5 @@ def export(rows: Sequence[Measurement], dataset: str, folder: Path) -> Path:
     if not rows:
         raise UserError(f"nothing is measured on {dataset}; `vcebench truth` without --only-stored")
     path = committed_path(dataset, folder)
-    with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, to_csv(rows).encode())
+    write_rows(rows, path)
     return path
