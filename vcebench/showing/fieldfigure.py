@@ -104,8 +104,8 @@ def _panel(axes: Axes, metric: str, found: Sequence[Place]) -> None:
         name = family(place.method)
         if place.interval is not None:
             axes.vlines(place.cost, *place.interval, color=_colour(name), linewidth=1, alpha=0.5)
-        mark, edge = MARKS.get(name, "o"), {"markeredgecolor": "black", "markeredgewidth": 0.5}
-        axes.plot(place.cost, place.value, mark, color=_colour(name), markersize=7, **edge)
+        (point,) = axes.plot(place.cost, place.value, MARKS.get(name, "o"), color=_colour(name))
+        point.set(markersize=7, markeredgecolor="black", markeredgewidth=0.5)
     axes.set_xscale("symlog", linthresh=10)
     largest = max(place.cost for place in found)
     axes.set_xlim(-2, 1.5 * max(30.0, largest))

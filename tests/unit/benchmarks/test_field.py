@@ -13,32 +13,36 @@ from vcebench.jobs.field import FIELD, field_plan
 from vcebench.jobs.fieldrows import FIGURES
 from vcebench.methods.registry import METHODS
 from vcebench.results.collection import all_measured
+from vcebench.results.measurements import Measurement
 from vcebench.results.published import claims as every_claim
 from vcebench.results.published import figures as every_figure
+from vcebench.settings.config import PROTOCOL
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def ground(monkeypatch, measure):
-    """Digits with made-up rows: measure("fr", 90.0, method=…) on 64 images each."""
+def ground(monkeypatch):
+    """Digits with made-up rows: ground(row("fr", 90.0), …)."""
 
     def make(*rows):
-        own = [row for row in rows if row.dataset == "digits"]
-        monkeypatch.setattr(fieldpages, "gather", lambda dataset, stored: own)
+        monkeypatch.setattr(fieldpages, "gather", lambda dataset, stored: list(rows))
         monkeypatch.setattr(fieldpages, "committed_usual", lambda dataset: [])
         return fieldpages.Ground("digits")
 
     return make
 
 
-@pytest.fixture
-def row(measure):
-    def row(metric, value, method="maskdime", task="3-8", **changes):
-        place = {"dataset": "digits", "task": task, "images": 64, "n": 64}
-        return measure(metric, value, method=method, **{**place, **changes})
-
-    return row
+def row(metric, value, method="maskdime", task="3-8", images=64, lo=None, hi=None):
+    """A figure of digits that nobody measured."""
+    texts = dict.fromkeys(
+        ("population", "backbone", "seed", "device", "commit", "date", "note"), ""
+    )
+    return Measurement(
+        *("digits", task, method, metric, value, lo, hi, images, images),
+        **texts,
+        protocol=PROTOCOL,
+    )
 
 
 def test_marks_are_filled_and_nothing_else_changes():
@@ -59,7 +63,7 @@ def test_the_pages_ask_for_what_there_is_and_show_the_picture():
         assert Path(PICTURE).name in text
 
 
-def test_a_row_has_its_cost_and_its_intervals(ground, row):
+def test_a_row_has_its_cost_and_its_intervals(ground):
     found = ground(
         row("nfe", 130.0),
         row("backward_per_image", 125.0),
@@ -71,11 +75,11 @@ def test_a_row_has_its_cost_and_its_intervals(ground, row):
     assert "the first 64 images of `test`" in text
 
 
-def test_a_cost_that_was_not_counted_is_not_guessed(ground, row):
+def test_a_cost_that_was_not_counted_is_not_guessed(ground):
     assert "| –" in fieldpages.rows([ground(row("nfe", 60.0), row("fr", 100.0))])
 
 
-def test_what_is_missing_is_named_with_its_reason(ground, row):
+def test_what_is_missing_is_named_with_its_reason(ground):
     text = fieldpages.rows([ground(row("fr", 100.0))])
     first, *_ = text.split("### digits, 3-8-robust")
     assert "Not measured yet: `fastdime`" in first
@@ -83,14 +87,14 @@ def test_what_is_missing_is_named_with_its_reason(ground, row):
     assert "`maskdime`" not in first.partition("Not measured yet")[2].partition("\n")[0]
 
 
-def test_flips_stand_beside_what_the_oracle_says(ground, row):
+def test_flips_stand_beside_what_the_oracle_says(ground):
     rows = [row("fr", 100.0), row("oracle_fr", 90.6)]
     rows += [row("fr", 98.4, task="3-8-plain"), row("oracle_fr", 29.7, task="3-8-plain")]
     text = re.sub(r" +", " ", fieldquestions.plain([ground(*rows)]))
     assert "| digits | `maskdime` | 100 → 91 | 98 → 30 | – |" in text
 
 
-def test_pairs_are_compared_on_equal_images_only(ground, row):
+def test_pairs_are_compared_on_equal_images_only(ground):
     without = [row("cout", 0.7, method="fastdime"), row("cout", 0.6, method="fastdime", images=32)]
     assert "Nothing" in fieldquestions.masks([ground(*without)])
     text = fieldquestions.masks([ground(*without, row("cout", 0.8, "fastdime-2plus", images=32))])
@@ -98,7 +102,7 @@ def test_pairs_are_compared_on_equal_images_only(ground, row):
     assert "0.7" not in text
 
 
-def test_methods_of_codes_stand_beside_maskdime(ground, row):
+def test_methods_of_codes_stand_beside_maskdime(ground):
     assert "No method" in fieldquestions.codes([ground(row("off_target", 0.005))])
     text = fieldquestions.codes([ground(row("l1", 0.5), row("l1", 0.9, "dive"))])
     assert text.index("`dive`") < text.index("`maskdime`")
@@ -121,7 +125,7 @@ def test_claims_are_counted_as_often_as_they_are_tested():
     assert all_measured("synthroads", []).rows
 
 
-def test_the_first_ten_stand_there_measured_or_not(ground, row):
+def test_the_first_ten_stand_there_measured_or_not(ground):
     text = fieldpages.ten(ground(row("oracle_fr", 50.0)))
     lines = text.splitlines()[2:12]
     assert len(lines) == 10
