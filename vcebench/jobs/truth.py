@@ -18,7 +18,7 @@ from vcebench.jobs import sanity
 from vcebench.jobs.plan import SLOW_IMAGES, Planned, existing, is_slow
 from vcebench.jobs.sweep import evaluate_on_first
 from vcebench.models.shipped import IGNORANT
-from vcebench.results.collection import committed_usual, write_rows
+from vcebench.results.collection import FIELD, committed, committed_usual, write_rows
 from vcebench.results.measurements import Measurement, StoredRun, read_csv
 from vcebench.results.published import data_folder
 
@@ -155,21 +155,27 @@ def gather(
     )
 
 
-def beside(dataset: str, stored: Sequence[StoredRun]) -> list[Measurement]:
-    """Figures of stored runs that are not planned here, for the table alone.
+def beside(
+    dataset: str, stored: Sequence[StoredRun], folder: Path | None = None
+) -> list[Measurement]:
+    """Figures of stored runs that are not planned here, and of the field, for the table alone.
 
     They are of images made elsewhere, of methods that are no rows of the file, and of other tasks
     of the data set. They enter neither the file of a data set nor the rank correlations.
     """
     tasks = tasks_of(dataset)
-    return [
+    measured = [
         figure
         for run in stored
         if run.config.dataset == dataset and not run.others and run.usual_tau
-        if run.config.method not in METHODS or run.config.task not in tasks
         for figure in run.figures
-        if figure.metric in METRICS
     ]
+    shown = {
+        row.key: row
+        for row in (*committed(dataset, FIELD, folder), *measured)
+        if row.metric in METRICS and (row.method not in METHODS or row.task not in tasks)
+    }
+    return list(shown.values())
 
 
 def _measures(row: Measurement, wanted: Planned) -> bool:
