@@ -33,6 +33,7 @@ PAIRS = (
     ("ace-l1-pre", "ace-l1", "ACE's refinement inside the edit"),
     ("fastdime", "fastdime-2plus", "FastDiME's second pass, inside the first one's difference"),
     ("inpaint", "rcsb-c", "guidance inside a region"),
+    ("rcsb-freeform-10-20", "rcsb-b", "an attribution's region instead of random strokes"),
     ("rcsb-c", "rcsb-truth", "the right region instead of an attribution's"),
 )
 """(without, with, what is added)."""
@@ -40,9 +41,10 @@ CODES = ("codes of an autoencoder", "latent diffusion")
 RANKED = ("gt_precision", "gt_iou", "off_target", "oracle_fr")
 
 NOT_HERE = {
+    "eced": "a sentence about ECED that does not say which; `eced-v` and `eced-r` are methods here",
     **dict.fromkeys(
-        ("eced", "eced-threshold-small", "eced-threshold-large"),
-        "a sentence about ECED that does not say which; `eced-v` and `eced-r` are methods here",
+        ("eced-threshold-small", "eced-threshold-large"),
+        "one setting of ECED at two values, of which the sentence does not say which",
     ),
     **dict.fromkeys(PRINTED_ONLY, "printed rows only: how it was guided is not published"),
     "rcsb-langsam": "its regions come from a network that takes words; no embedded set has one",
