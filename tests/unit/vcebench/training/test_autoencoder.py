@@ -166,7 +166,12 @@ def test_a_semantic_autoencoder_learns_from_maps():
 
 @pytest.mark.parametrize(
     ("dataset", "name"),
-    [("digits", "autoencoder"), ("synthfaces", "autoencoder"), ("synthfaces", "segments")],
+    [
+        ("digits", "autoencoder"),
+        ("synthfaces", "autoencoder"),
+        ("synthfaces", "segments"),
+        ("synthroads", "segments"),
+    ],
 )
 def test_recipes_build_networks_of_their_pictures(dataset, name):
     found = part(dataset, name)
