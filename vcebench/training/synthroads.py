@@ -262,7 +262,7 @@ def _bridge() -> Part:
     return bridge_part(
         dataset="synthroads",
         config=_prior().config,
-        settings=LoopSettings(steps=1400, seed=281, learning_rate=5e-4, ema=0.998),
+        settings=LoopSettings(steps=3600, seed=281, learning_rate=8e-4, ema=0.998),
         loss=open_data,
         held_out=held_out,
         floors={"gain": 3.0},
