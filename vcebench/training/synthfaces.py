@@ -265,7 +265,7 @@ def held_out() -> HeldOut:
     images, attributes = faces("test", 512)
     smiling = NAMES.index("Smiling")
     oracle = load_network(ASSETS / "synthfaces" / "oracle.safetensors")[0]
-    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, smiling))
+    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, index=smiling))
 
 
 def _bridge() -> Part:
