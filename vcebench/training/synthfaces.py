@@ -285,7 +285,7 @@ def _bridge() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=2000, seed=181, learning_rate=5e-4, ema=0.998),
+        settings=LoopSettings(steps=2600, seed=181, learning_rate=5e-4, ema=0.998),
         loss=open_data,
         held_out=held_out,
         floors={"gain": 3.0},
