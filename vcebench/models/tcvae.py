@@ -138,7 +138,8 @@ class _Modulated(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         scale, shift = self.condition(z)[:, :, None, None].chunk(2, dim=1)
-        return F.instance_norm(x) * scale + shift
+        out: Tensor = F.instance_norm(x) * scale + shift
+        return out
 
 
 class _MLP(nn.Module):
