@@ -11,6 +11,10 @@ import typer
 if TYPE_CHECKING:
     from PIL import Image
 
+    from vcebench.data.base import ImageSet
+    from vcebench.settings.custom import CustomTask
+    from vcebench.training.folder import Judge, OwnPlan
+
 from vcebench.commands.options import DataRoot, OwnConfig, say
 
 _OWN = "A network of your own images"
@@ -41,7 +45,10 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads")] = None,
     restart: Annotated[bool, typer.Option(help="begin anew instead of continuing")] = False,
     images: Annotated[
-        Path | None, typer.Option("--data", help="folder of your images", rich_help_panel=_OWN)
+        Path | None,
+        typer.Option(
+            "--data", help="folder of your images; wins over that of --config", rich_help_panel=_OWN
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -51,14 +58,23 @@ def train(
         str, typer.Option(metavar="N or HxW", help="size of the images", rich_help_panel=_OWN)
     ] = "64",
     width: Annotated[
-        int, typer.Option(help="channels of the first level", rich_help_panel=_OWN)
-    ] = 64,
+        int | None,
+        typer.Option(
+            help="channels of the first level",
+            show_default="32 up to 64 pixels a side, else 64",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    channels: Annotated[
+        int,
+        typer.Option(min=1, max=3, help="with --data: 1 for grey images", rich_help_panel=_OWN),
+    ] = 3,
     steps: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="training steps",
-            show_default="100000; robust: 1500",
+            show_default="see --budget; robust: 1500",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -76,6 +92,7 @@ def train(
         typer.Option(
             metavar="TIME",
             help="prior, bridge: as many steps as fit into 20m, 2h …, instead of --steps",
+            show_default="15m at 32x32, 60m at 64x64 …",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -107,7 +124,7 @@ def train(
 
       vcebench train prior --data my-images --size 64
 
-      vcebench train prior --data my-images --size 32 --width 32 --budget 20m
+      vcebench train prior --config own.toml --budget 20m
 
       vcebench train bridge --data my-images --size 64
 
@@ -124,7 +141,8 @@ def train(
         given = {"steps": steps, "batch": batch_size, "epsilon": epsilon}
         plan: dict[str, Any] = {k: v for k, v in given.items() if v is not None} | {"flip": flip}
         if dataset != "robust":
-            plan |= {"size": _sides(size), "width": width, "fit": fit.value}
+            plan |= {"size": _sides(size), "fit": fit.value, "channels": channels}
+            plan |= {} if width is None else {"width": width}
             plan |= {} if budget is None else {"budget": _seconds(budget)}
         if budget is not None and (steps is not None or dataset == "robust"):
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
@@ -150,25 +168,49 @@ def _train_own(
     """Train a network of somebody's own images; returns its file."""
     from vcebench.errors import UserError
     from vcebench.settings.custom import read_custom
-    from vcebench.training.folder import OwnPlan, train_on, train_own
+    from vcebench.training.folder import train_on, train_own
     from vcebench.training.own_robust import RobustPlan, train_own_robust
 
     if role != "robust" and "epsilon" in plan:
         raise UserError(f"`train {role}` has no --epsilon; leave it away")
-    if folder is not None and config is not None:
-        raise UserError("--config says where the images are; leave --data away")
-    task = None if config is None else read_custom(config)[0]
+    task, table = (None, {}) if config is None else read_custom(config)
     if role == "robust":
         if task is None:
             raise UserError("`train robust` needs labels: --config FILE.toml, as of vcebench run")
         return train_own_robust(task, output, RobustPlan(**plan), restart, skip_bad=skip_bad)
     if task is not None:
-        images = task.open()
-        own = OwnPlan(**{**plan, "size": images.size})
-        return train_on(role, images, output, own, restart, skip_bad=skip_bad)
+        images = task.open() if folder is None else task.open_all(folder)
+        own = _plan({**plan, "size": images.size, "channels": task.data.channels})
+        judge = _judge(task, images, table.get("tau")) if role == "prior" else None
+        return train_on(role, images, output, own, restart, skip_bad=skip_bad, judge=judge)
     if folder is None:
         raise UserError(f"`train {role}` needs your images: --data FOLDER, or --config FILE.toml")
-    return train_own(role, folder, output, OwnPlan(**plan), restart, skip_bad=skip_bad)
+    return train_own(role, folder, output, _plan(plan), restart, skip_bad=skip_bad)
+
+
+def _plan(given: dict[str, Any]) -> OwnPlan:
+    """A plan with what is usual for the size where nothing is said."""
+    from vcebench.training.folder import OwnPlan, usual
+
+    fallback = usual(given["size"])
+    if "steps" in given:
+        del fallback["budget"]
+    return OwnPlan(**{**fallback, **given})
+
+
+def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
+    """The classifier of a task, where its file names one."""
+    from vcebench.models.own_classifier import explained, load_classifier
+    from vcebench.settings.presets import preset
+    from vcebench.training.folder import Judge
+
+    if task.classifier is None:
+        return None
+    named = task.named(images)
+    network = load_classifier(task.classifier).network
+    usual = preset(task.name, images.task.name).tau
+    found = explained(network, named, task.classifier, "cpu").classifier
+    return Judge(found, tau if isinstance(tau, int) else usual)
 
 
 def _seconds(text: str) -> float:

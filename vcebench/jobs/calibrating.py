@@ -17,8 +17,8 @@ from torch import Tensor
 
 from vcebench.data.base import ImageSet
 from vcebench.data.files import BadImageError
+from vcebench.data.spread import spread
 from vcebench.errors import UserError
-from vcebench.jobs.checking import spread
 from vcebench.methods.registry import METHODS
 from vcebench.methods.registry import method as method_by_name
 from vcebench.running.assemble import networks_of, worker_of

@@ -70,8 +70,10 @@ def _check_network(config: dict[str, Any], place: Path) -> None:
     if kind != "UNet2DModel":
         raise UserError(f"{place} holds a {kind}; a prior is an unconditional UNet2DModel")
     channels = config.get("in_channels", 3)
-    if channels != 3:
-        raise UserError(f"{place}: in_channels is {channels}; a prior takes images of 3 channels")
+    if channels not in (1, 3):
+        raise UserError(
+            f"{place}: in_channels is {channels}; a prior takes images of 3 channels, or of 1"
+        )
     for name in ("num_class_embeds", "class_embed_type"):
         if config.get(name) is not None:
             raise UserError(

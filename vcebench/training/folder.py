@@ -10,24 +10,43 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vcebench.data.files import BadImageError, Geometry
 from vcebench.data.folder import FolderSet, folder_set
 from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.listing import list_all
+from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
+from vcebench.models.classifier import TargetClassifier
 from vcebench.settings.custom import task_of
 from vcebench.training import augment
 from vcebench.training.bridge import BRIDGE, bridge_loss
 from vcebench.training.budget import steps_within
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
+from vcebench.training.own_prior import (
+    MEASURED,
+    RESPACING,
+    SHOWN,
+    Watch,
+    denoising_errors,
+    kept,
+    lines_on,
+)
 from vcebench.training.parts import Part, train_part
+from vcebench.weights.shipped import read_card
 
-CHAIN, RESPACING = 500, 200
+SMALL_AREA = 64 * 64
+"""Pixels up to which a narrow network learns simple images on a CPU."""
+
+MINUTES, UNIT_AREA = 15, 32 * 32
+"""Time of a training by default, for images of so many pixels; others take it in proportion."""
+
+
+CHAIN = 500
 
 
 @dataclass(frozen=True)
@@ -37,12 +56,13 @@ class OwnPlan:
     Attributes:
         size: height and width of the images, multiples of 8.
         width: channels of the first level, a multiple of 32; the four levels have 1, 2, 3 and 4
-            times as many.
+            times as many, below 64 only 1, 1, 2 and 3 times.
         steps: training steps; the protocol's faces need hundreds of thousands.
         batch: images in a step.
         flip: whether a mirrored image is as good as the image.
         fit: how images of a folder are brought to the size, see `vcebench.data.files.Geometry`.
         budget: seconds that the training may take here, instead of `steps`.
+        channels: 1 makes a prior of grey images; those of colours are averaged.
     """
 
     size: tuple[int, int]
@@ -53,6 +73,28 @@ class OwnPlan:
     seed: int = 0
     fit: Literal["crop", "stretch", "pad"] = "crop"
     budget: float | None = None
+    channels: Literal[1, 3] = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A classifier that says whether a prior keeps what images are, and the τ of its task."""
+
+    classifier: TargetClassifier
+    tau: int
+
+
+def usual(size: tuple[int, int]) -> dict[str, Any]:
+    """What a plan is on a CPU where nobody says anything else, by the size of the images.
+
+    >>> usual((32, 32)), usual((64, 64))
+    ({'width': 32, 'budget': 900.0}, {'width': 32, 'budget': 3600.0})
+    """
+    area = size[0] * size[1]
+    return {
+        "width": 32 if area <= SMALL_AREA else 64,
+        "budget": 60.0 * MINUTES * max(1.0, area / UNIT_AREA),
+    }
 
 
 def train_own(
@@ -93,8 +135,12 @@ def train_on(
     restart: bool = False,
     progress: bool = True,
     skip_bad: bool = False,
+    judge: Judge | None = None,
 ) -> Path:
-    """The same on an image set that is there already, of the plan's size; see `train_own`."""
+    """The same on an image set that is there already, of the plan's size; see `train_own`.
+
+    judge: the classifier that is to be explained: a prior is measured by what it keeps.
+    """
     height, width = plan.size
     if height % 8 or width % 8 or min(plan.size) < 8:
         raise UserError(f"the size is {height}x{width}; use multiples of 8")
@@ -105,9 +151,9 @@ def train_on(
         print(line, file=sys.stderr)
 
     def part_of(plan: OwnPlan) -> Part:
-        material = _Material(images, usable, digest, plan)
+        material = _Material(images, usable, digest, plan, judge)
         if role == "prior":
-            return _prior(material)
+            return _prior(material, output / "prior.png")
         return _bridge(material, output / "prior.safetensors")
 
     if plan.budget is not None:
@@ -116,8 +162,11 @@ def train_on(
         plan = replace(plan, steps=steps)
         if progress:
             print(f"{role}: {steps:,} steps in the {seconds / 60:g} minutes", file=sys.stderr)
-    part = part_of(plan)
-    return train_part("own", part, output, restart=restart, progress=progress)
+    path = train_part("own", part_of(plan), output, restart=restart, progress=progress)
+    if progress and role == "prior":
+        for line in lines_on(read_card(path)["measured"], plan.size):
+            print(line, file=sys.stderr)
+    return path
 
 
 def look_through(
@@ -152,19 +201,30 @@ class _Material:
     usable: Sequence[int]
     digest: str
     plan: OwnPlan
+    judge: Judge | None = None
 
     def batch(self, generator: torch.Generator) -> Tensor:
-        """Images in [-1, 1], float32 (B, 3, H, W)."""
+        """Images in [-1, 1], float32 (B, C, H, W)."""
         count = len(self.usable)
         chosen = torch.randint(count, (self.plan.batch,), generator=generator).tolist()
-        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        x = self._opened(chosen)
         if self.plan.flip:
             x = augment.mirror(x, generator)
         return x
 
+    def some(self, count: int) -> Tensor:
+        """Images spread over all of them, in [-1, 1], float32 (B, C, H, W)."""
+        return self._opened(spread(len(self.usable), count))
+
+    def _opened(self, chosen: Sequence[int]) -> Tensor:
+        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        return x if self.plan.channels == 3 else x.mean(dim=1, keepdim=True)
+
     def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:
         """What is alike in all networks of one's own images."""
         plan, count = self.plan, len(self.usable)
+        narrow = plan.width < 64
+        grey = {"in_channels": 1, "out_channels": 2} if plan.channels == 1 else {}
         return Part(
             name=name,
             title=title,
@@ -172,15 +232,20 @@ class _Material:
             architecture="unet",
             config={
                 "model_channels": plan.width,
-                "channel_mult": (1, 2, 3, 4),
+                "channel_mult": (1, 1, 2, 3) if narrow else (1, 2, 3, 4),
                 "num_res_blocks": 1,
                 "attention_factors": (8,),
-                "num_heads": 4,
-                "resblock_updown": True,
+                "num_heads": 3 if narrow else 4,
+                "resblock_updown": not narrow,
+                **grey,
                 **more.pop("config", {}),
             },
             settings=LoopSettings(
-                steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
+                steps=plan.steps,
+                seed=plan.seed,
+                learning_rate=1e-3 if narrow else 2e-4,
+                ema=0.999 if narrow else 0.9995,
+                save_every=500,
             ),
             loss=loss,
             inputs={
@@ -189,12 +254,13 @@ class _Material:
                 "size": list(plan.size),
                 "batch": plan.batch,
                 "flip": plan.flip,
+                **({"channels": 1} if plan.channels == 1 else {}),
             },
             **more,
         )
 
 
-def _prior(material: _Material) -> Part:
+def _prior(material: _Material, picture: Path) -> Part:
     def open_data() -> Loss:
         diffusion = DiffusionLoss(CHAIN)
         return lambda network, generator: diffusion(network, material.batch(generator), generator)
@@ -204,7 +270,19 @@ def _prior(material: _Material) -> Part:
         "prior of one's own images",
         open_data,
         facts={"schedule": {"name": "linear", "steps": CHAIN, "respacing": RESPACING}},
+        watch=Watch(material.some(SHOWN), CHAIN, picture),
+        measure=lambda network: _figures(network, material),
     )
+
+
+def _figures(network: nn.Module, material: _Material) -> dict[str, Any]:
+    """What a prior's card says of it."""
+    x, judge = material.some(MEASURED), material.judge
+    found: dict[str, Any] = {"noise_mse": denoising_errors(network, x, CHAIN), "images": len(x)}
+    if judge is None:
+        return found
+    share = kept(network, CHAIN, judge.classifier, x, judge.tau)
+    return {**found, "kept": share, "tau": judge.tau}
 
 
 def _bridge(material: _Material, prior: Path) -> Part:
