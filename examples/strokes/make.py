@@ -61,7 +61,7 @@ def write(split: str, scans: Tensor, labels: Tensor) -> None:
 
 
 def given(scans: Tensor, channels: int) -> Tensor:
-    """Scans as the networks take them, with so many channels: colour in [-1, 1], grey normalised."""
+    """Scans as the networks take them: with three channels in [-1, 1], with one normalised."""
     x = scans[:, None].float().expand(-1, channels, -1, -1) / 255
     return 2 * x - 1 if channels == 3 else (x - MEAN) / STD
 

@@ -14,10 +14,7 @@ from vcebench.results.measurements import (
     stored_runs,
 )
 from vcebench.results.published import data_folder
-from vcebench.results.tables.layouts import LAYOUTS, Layout
-
-DIVERSITY = "diversity"
-"""Not a table of the paper but a paragraph: σ_L over five seeds."""
+from vcebench.results.tables.layouts import DIVERSITY, LAYOUTS, Layout
 
 TABLES = ("1", "2", "3", "4", "5", "7", DIVERSITY)
 
