@@ -38,6 +38,20 @@ class DiffusersPrior(nn.Module):
         out: Tensor = self.network(z, t, return_dict=False)[0]
         return out
 
+    def config(self) -> dict[str, Any]:
+        """What rebuilds it, see `build_diffusers`; JSON can hold it."""
+        found: Any = self.network.config
+        return {name: value for name, value in found.items() if not name.startswith("_")}
+
+
+def build_diffusers(**config: Any) -> DiffusersPrior:
+    """A freshly initialised UNet2DModel. Raises UserError: diffusers is not installed."""
+    try:
+        from diffusers import UNet2DModel
+    except ImportError as error:
+        raise UserError("a diffusers prior needs `pip install vcebench[diffusers]`") from error
+    return DiffusersPrior(UNet2DModel(**config))
+
 
 def load_diffusers(folder: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """The UNet2DModel of a folder (a pipeline's, its `unet`, or a bare model's), T, and notes.

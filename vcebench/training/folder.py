@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,14 @@ from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
-from vcebench.models.classifier import TargetClassifier
 from vcebench.settings.custom import task_of
 from vcebench.training import augment
+from vcebench.training.beginning import check_fit
 from vcebench.training.bridge import BRIDGE, bridge_loss
 from vcebench.training.budget import steps_within
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
+from vcebench.training.own_plan import CHAIN, FOCUS, Judge, OwnPlan
 from vcebench.training.own_prior import (
     MEASURED,
     RESPACING,
@@ -37,64 +38,7 @@ from vcebench.training.own_prior import (
     lines_on,
 )
 from vcebench.training.parts import Part, train_part
-from vcebench.weights.shipped import read_card
-
-SMALL_AREA = 64 * 64
-"""Pixels up to which a narrow network learns simple images on a CPU."""
-
-MINUTES, UNIT_AREA = 15, 32 * 32
-"""Time of a training by default, for images of so many pixels; others take it in proportion."""
-
-
-CHAIN = 500
-
-
-@dataclass(frozen=True)
-class OwnPlan:
-    """How large a network of one's own images is and how long it is trained.
-
-    Attributes:
-        size: height and width of the images, multiples of 8.
-        width: channels of the first level, a multiple of 32; the four levels have 1, 2, 3 and 4
-            times as many, below 64 only 1, 1, 2 and 3 times.
-        steps: training steps; the protocol's faces need hundreds of thousands.
-        batch: images in a step.
-        flip: whether a mirrored image is as good as the image.
-        fit: how images of a folder are brought to the size, see `vcebench.data.files.Geometry`.
-        budget: seconds that the training may take here, instead of `steps`.
-        channels: 1 makes a prior of grey images; those of colours are averaged.
-    """
-
-    size: tuple[int, int]
-    width: int = 64
-    steps: int = 100_000
-    batch: int = 16
-    flip: bool = True
-    seed: int = 0
-    fit: Literal["crop", "stretch", "pad"] = "crop"
-    budget: float | None = None
-    channels: Literal[1, 3] = 3
-
-
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """A classifier that says whether a prior keeps what images are, and the τ of its task."""
-
-    classifier: TargetClassifier
-    tau: int
-
-
-def usual(size: tuple[int, int]) -> dict[str, Any]:
-    """What a plan is on a CPU where nobody says anything else, by the size of the images.
-
-    >>> usual((32, 32)), usual((64, 64))
-    ({'width': 32, 'budget': 900.0}, {'width': 32, 'budget': 3600.0})
-    """
-    area = size[0] * size[1]
-    return {
-        "width": 32 if area <= SMALL_AREA else 64,
-        "budget": 60.0 * MINUTES * max(1.0, area / UNIT_AREA),
-    }
+from vcebench.weights.shipped import read_card, sha256
 
 
 def train_own(
@@ -146,6 +90,8 @@ def train_on(
         raise UserError(f"the size is {height}x{width}; use multiples of 8")
     if plan.width < 32 or plan.width % 32:
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
+    if plan.begin is not None:
+        check_fit(plan.begin, plan.size, plan.channels)
     usable, digest = look_through(images, skip_bad)
     for line in images.notes():
         print(line, file=sys.stderr)
@@ -223,23 +169,11 @@ class _Material:
     def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:
         """What is alike in all networks of one's own images."""
         plan, count = self.plan, len(self.usable)
-        narrow = plan.width < 64
-        grey = {"in_channels": 1, "out_channels": 2} if plan.channels == 1 else {}
+        narrow = plan.narrow
         return Part(
             name=name,
             title=title,
             summary=f"Trained on {count} images of {plan.size[0]}x{plan.size[1]} pixels.",
-            architecture="unet",
-            config={
-                "model_channels": plan.width,
-                "channel_mult": (1, 1, 2, 3) if narrow else (1, 2, 3, 4),
-                "num_res_blocks": 1,
-                "attention_factors": (8,),
-                "num_heads": 3 if narrow else 4,
-                "resblock_updown": not narrow,
-                **grey,
-                **more.pop("config", {}),
-            },
             settings=LoopSettings(
                 steps=plan.steps,
                 seed=plan.seed,
@@ -255,43 +189,68 @@ class _Material:
                 "batch": plan.batch,
                 "flip": plan.flip,
                 **({"channels": 1} if plan.channels == 1 else {}),
+                **({"begin": sha256(plan.begin.path)} if plan.begin is not None else {}),
             },
             **more,
         )
 
 
 def _prior(material: _Material, picture: Path) -> Part:
+    chain = material.plan.chain
+
     def open_data() -> Loss:
-        diffusion = DiffusionLoss(CHAIN)
+        diffusion = DiffusionLoss(chain, focus=chain * FOCUS // CHAIN)
         return lambda network, generator: diffusion(network, material.batch(generator), generator)
 
     return material.part(
         "prior",
         "prior of one's own images",
         open_data,
-        facts={"schedule": {"name": "linear", "steps": CHAIN, "respacing": RESPACING}},
-        watch=Watch(material.some(SHOWN), CHAIN, picture),
+        facts={"schedule": {"name": "linear", "steps": chain, "respacing": RESPACING}},
+        watch=Watch(material.some(SHOWN), chain, picture),
         measure=lambda network: _figures(network, material),
+        **_network(material.plan),
     )
+
+
+def _network(plan: OwnPlan) -> dict[str, Any]:
+    """Architecture, configuration and beginning of a part."""
+    if plan.begin is not None:
+        begun = plan.begin
+        return {"architecture": begun.architecture, "config": begun.config, "begin": begun.path}
+    config = {
+        "model_channels": plan.width,
+        "channel_mult": (1, 1, 2, 3) if plan.narrow else (1, 2, 3, 4),
+        "num_res_blocks": 1,
+        "attention_factors": (8,),
+        "num_heads": 3 if plan.narrow else 4,
+        "resblock_updown": not plan.narrow,
+    }
+    if plan.channels == 1:
+        config |= {"in_channels": 1, "out_channels": 2}
+    return {"architecture": "unet", "config": config}
 
 
 def _figures(network: nn.Module, material: _Material) -> dict[str, Any]:
     """What a prior's card says of it."""
-    x, judge = material.some(MEASURED), material.judge
-    found: dict[str, Any] = {"noise_mse": denoising_errors(network, x, CHAIN), "images": len(x)}
+    x, judge, chain = material.some(MEASURED), material.judge, material.plan.chain
+    found: dict[str, Any] = {"noise_mse": denoising_errors(network, x, chain), "images": len(x)}
     if judge is None:
         return found
-    share = kept(network, CHAIN, judge.classifier, x, judge.tau)
+    share = kept(network, chain, judge.classifier, x, judge.tau)
     return {**found, "kept": share, "tau": judge.tau}
 
 
 def _bridge(material: _Material, prior: Path) -> Part:
-    plan = material.plan
+    # A bridge walks in colours: grey images are three times the same.
+    plan = replace(material.plan, channels=3, begin=None)
+    material, described = replace(material, plan=plan), _network(plan)
     return material.part(
         "bridge",
         "inpainting bridge of one's own images",
         lambda: bridge_loss(material.batch, plan.size, plan.seed, bf16=False),
-        config={"out_channels": 3},
+        architecture=described["architecture"],
+        config={**described["config"], "out_channels": 3},
         begin=prior if prior.exists() else None,
         facts={"bridge": BRIDGE},
     )

@@ -1,4 +1,4 @@
-"""vcebench train, vcebench show."""
+"""vcebench train."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from vcebench.data.base import ImageSet
     from vcebench.settings.custom import CustomTask
-    from vcebench.training.folder import Judge, OwnPlan
-
-from vcebench.commands.options import DataRoot, OwnConfig, say
+    from vcebench.training.own_plan import Judge, OwnPlan
 
 _OWN = "A network of your own images"
 
@@ -99,6 +95,16 @@ def train(
     fit: Annotated[
         Fit, typer.Option(help="with --data: how images get the size", rich_help_panel=_OWN)
     ] = Fit.crop,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PRIOR",
+            help="prior: begin from a data set's, a published one, a .safetensors, a diffusers "
+            "folder, or the [prior] of a .toml",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
     epsilon: Annotated[
         float | None,
         typer.Option(
@@ -126,6 +132,8 @@ def train(
 
       vcebench train prior --config own.toml --budget 20m
 
+      vcebench train prior --config own.toml --from synthfaces
+
       vcebench train bridge --data my-images --size 64
 
       vcebench train robust --config own.toml
@@ -146,8 +154,14 @@ def train(
             plan |= {} if budget is None else {"budget": _seconds(budget)}
         if budget is not None and (steps is not None or dataset == "robust"):
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
+        if begin is not None and (dataset != "prior" or width is not None):
+            raise UserError("--from is for `train prior`, and says the width: leave --width away")
         place = output or Path("checkpoints/own")
         with user_errors():
+            if begin is not None:
+                from vcebench.training.beginning import beginning
+
+                plan["begin"] = beginning(begin, place / "state")
             typer.echo(str(_train_own(dataset, images, config, place, plan, restart, skip_bad)))
         return
     with user_errors():
@@ -190,7 +204,7 @@ def _train_own(
 
 def _plan(given: dict[str, Any]) -> OwnPlan:
     """A plan with what is usual for the size where nothing is said."""
-    from vcebench.training.folder import OwnPlan, usual
+    from vcebench.training.own_plan import OwnPlan, usual
 
     fallback = usual(given["size"])
     if "steps" in given:
@@ -202,7 +216,7 @@ def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
     """The classifier of a task, where its file names one."""
     from vcebench.models.own_classifier import explained, load_classifier
     from vcebench.settings.presets import preset
-    from vcebench.training.folder import Judge
+    from vcebench.training.own_plan import Judge
 
     if task.classifier is None:
         return None
@@ -236,78 +250,3 @@ def _sides(text: str) -> tuple[int, int]:
 
         raise UserError(f"--size is {text!r}; write 64, or HEIGHTxWIDTH such as 48x64")
     return int(sides[0]), int(sides[-1])
-
-
-def show(
-    dataset: Annotated[str | None, typer.Argument(help="a data set")] = None,
-    config: OwnConfig = None,
-    task: Annotated[str | None, typer.Option(help="which of its tasks")] = None,
-    split: Annotated[
-        str | None, typer.Option(show_default="the protocol's", help="part of the data set")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", show_default="DATASET.png", help="file to write"),
-    ] = None,
-    prior: Annotated[
-        bool, typer.Option("--prior", help="inputs, noised to τ and denoised by the prior")
-    ] = False,
-    robust: Annotated[
-        bool,
-        typer.Option("--robust", help="what classifiers take for the other class"),
-    ] = False,
-    data_root: DataRoot = None,
-) -> None:
-    """Draw a contact sheet of a data set, or of your own images, or of what networks draw.
-
-    Examples:
-
-      vcebench show digits
-
-      vcebench show synthfaces --output faces.png
-
-      vcebench show synthfaces --prior --output samples.png
-
-      vcebench show --config mine.toml --prior
-    """
-    from vcebench.errors import UserError, user_errors
-    from vcebench.folders.images import write_atomic
-    from vcebench.folders.store import writing
-    from vcebench.showing.pictures import png_bytes
-    from vcebench.showing.sheets import sheet_of
-
-    if (dataset is None) == (config is None):
-        raise UserError("say what to show: a data set, or --config FILE.toml for your own")
-    with user_errors():
-        if config is not None:
-            picture = _own(config, prior)
-        elif prior:
-            from vcebench.showing.samples import prior_sheet
-
-            picture = prior_sheet(str(dataset), split)
-        elif robust:
-            from vcebench.showing.samples import robust_sheet
-
-            picture = robust_sheet(str(dataset), split)
-        else:
-            picture = sheet_of(str(dataset), task, split, data_root)
-    path = output or Path(f"{dataset or (config and config.stem)}.png")
-    with writing(path):
-        write_atomic(path, png_bytes(picture))
-    say(f"{picture.width}x{picture.height} pixels")
-    typer.echo(str(path))
-
-
-def _own(path: Path, prior: bool) -> Image.Image:
-    """Somebody's own images as a run reads them, or what their prior makes of some of them."""
-    from vcebench.settings.custom import read_custom
-    from vcebench.showing.samples import own_prior_sheet
-    from vcebench.showing.sheets import sheet_of_images
-
-    custom, table = read_custom(path)
-    images = custom.open()
-    for line in images.notes():
-        say(line)
-    if prior:
-        return own_prior_sheet(custom, images, table.get("tau"))
-    return sheet_of_images(images)
