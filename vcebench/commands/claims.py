@@ -70,12 +70,13 @@ def claims(
     summary = ", ".join(f"{counts[s]} {s}" for s in ("holds", "fails", "not measured"))
     lines.insert(0, f"{len(verdicts)} claims: {summary}")
     shown = [v for v in verdicts if not tested or v.state != "not measured"]
+    text = Table([_row(verdict) for verdict in shown], _COLUMNS).render(form.value)
     if form is Form.github:  # sentences do not fit into the cells of a table
-        for verdict in shown:
-            typer.echo("\n".join(_lines(verdict)))
+        text = "\n".join(line for verdict in shown for line in _lines(verdict))
+    typer.echo(text)
+    if form is Form.github:
         typer.echo("\n" + "\n".join(fill(f"- {line}", WIDTH, **_HANGING) for line in lines))
     else:
-        typer.echo(Table([_row(verdict) for verdict in shown], _COLUMNS).render(form.value))
         for line in lines:
             say(line)
 

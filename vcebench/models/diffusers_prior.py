@@ -50,7 +50,8 @@ def build_diffusers(**config: Any) -> DiffusersPrior:
         from diffusers import UNet2DModel
     except ImportError as error:
         raise UserError("a diffusers prior needs `pip install vcebench[diffusers]`") from error
-    return DiffusersPrior(UNet2DModel(**config))
+    build: Any = UNet2DModel
+    return DiffusersPrior(build(**config))
 
 
 def load_diffusers(folder: Path) -> tuple[nn.Module, int, tuple[str, ...]]:

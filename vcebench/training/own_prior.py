@@ -33,6 +33,7 @@ MEASURED, SHOWN = 64, 6
 WANTED = 0.95
 """Share of reconstructions that has to keep its class."""
 
+_BATCH = 16
 _COARSE = 50
 """Steps that pictures are drawn in: a quarter, so that drawing one takes seconds."""
 
@@ -96,7 +97,8 @@ def kept(
     """
     prior = Prior(network, linear_schedule(chain, RESPACING))
     same = []
-    for some in x.split(16):
+    for start in range(0, len(x), _BATCH):
+        some = x[start : start + _BATCH]
         images = torch.stack(
             [some.expand(-1, 3, -1, -1), _denoised(prior, some, tau).expand(-1, 3, -1, -1)]
         )
