@@ -10,7 +10,7 @@ from torch import Tensor
 from vcebench.methods.core.guidance import Guidance
 from vcebench.running.worker import Worker
 
-SEEN = (1.0, 100.0)
+SEEN = (0.17, 6.9)
 """Smallest and largest ratio of the tasks of the embedded sets, whose units are calibrated."""
 
 _AWAY = 0.02
