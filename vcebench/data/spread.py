@@ -7,4 +7,4 @@ def spread(count: int, wanted: int) -> list[int]:
     """At most `wanted` indices, evenly spread over 0 … count-1."""
     if count <= wanted:
         return list(range(count))
-    return [i * (count - 1) // (wanted - 1) for i in range(wanted)]
+    return [i * (count - 1) // max(1, wanted - 1) for i in range(wanted)]
