@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vcebench.errors import UserError, one_line
+from vcebench.errors import UserError, one_line, user_errors
 from vcebench.models.diffusers_prior import DiffusersPrior, load_diffusers
 from vcebench.models.guided_diffusion import config_from_flags
 from vcebench.models.own_prior import channels_of, load_guided_diffusion
@@ -49,6 +49,11 @@ def beginning(source: str, folder: Path) -> Beginning:
 
     Raises UserError: there is no such prior, or it cannot be read.
     """
+    with user_errors():
+        return _found(source, folder)
+
+
+def _found(source: str, folder: Path) -> Beginning:
     path = Path(source)
     if (shipped := ASSETS / source / "prior.safetensors").is_file():
         return _own(shipped)
