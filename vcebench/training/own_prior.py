@@ -124,9 +124,8 @@ def denoising_errors(network: nn.Module, x: Tensor, chain: int) -> dict[str, flo
     for i in LEVELS:
         z = schedule.q_sample(x, i, noise)
         t = torch.full((len(x),), int(schedule.timestep_map[i]))
-        predicted = torch.cat(
-            [network(*some) for some in zip(z.split(16), t.split(16), strict=True)]
-        )
+        starts = range(0, len(x), _BATCH)
+        predicted = torch.cat([network(z[k : k + _BATCH], t[k : k + _BATCH]) for k in starts])
         errors[str(i)] = float((predicted[:, : x.shape[1]] - noise).square().mean())
     return errors
 
