@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from owntask import OwnTask, picture, save
+from PIL import Image
 
 from vcebench.data.spread import spread
 from vcebench.errors import UserError
@@ -37,8 +38,15 @@ def train(images: Path, output: Path, steps: int, **other) -> Path:
 
 
 def test_a_training_leaves_a_picture_a_log_and_its_figures(images, tmp_path):
-    path = train(images, tmp_path / "out", 2)
-    assert (tmp_path / "out" / "prior.png").stat().st_size > 0
+    drawn = []
+
+    def draw(columns):
+        drawn.append({name: len(column) for name, column in columns.items()})
+        return b"a picture"
+
+    path = train_own("prior", images, tmp_path / "out", plan(2), progress=False, draw=draw)
+    assert (tmp_path / "out" / "prior.png").read_bytes() == b"a picture"
+    assert drawn == [{"image": 3, "from step 60": 3, "from noise": 3}]
     lines = (tmp_path / "out" / "state" / "prior.log").read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == ["prior: step 1/2", "prior: step 2/2"]
     errors = read_card(path)["measured"]["noise_mse"]
@@ -165,6 +173,8 @@ def grey(tmp_path: Path) -> OwnTask:
 
 
 def test_a_run_is_in_the_one_channel_of_its_prior(grey, capsys):
+    with Image.open(grey.path / "grey" / "prior.png") as drawn:
+        drawn.verify()
     card = read_card(grey.path / "grey" / "prior.safetensors")
     assert card["recipe"]["config"]["in_channels"] == 1
     assert {"kept", "tau"} <= card["measured"].keys()

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
     from vcebench.data.base import ImageSet
     from vcebench.settings.custom import CustomTask
     from vcebench.training.own_plan import Judge, OwnPlan
@@ -196,10 +200,21 @@ def _train_own(
         images = task.open() if folder is None else task.open_all(folder)
         own = _plan({**plan, "size": images.size, "channels": task.data.channels})
         judge = _judge(task, images, table.get("tau")) if role == "prior" else None
-        return train_on(role, images, output, own, restart, skip_bad=skip_bad, judge=judge)
+        return train_on(
+            role, images, output, own, restart, skip_bad=skip_bad, judge=judge, draw=_sheet
+        )
     if folder is None:
         raise UserError(f"`train {role}` needs your images: --data FOLDER, or --config FILE.toml")
-    return train_own(role, folder, output, _plan(plan), restart, skip_bad=skip_bad)
+    return train_own(role, folder, output, _plan(plan), restart, skip_bad=skip_bad, draw=_sheet)
+
+
+def _sheet(columns: Mapping[str, Sequence[Tensor]]) -> bytes:
+    """A picture of a prior that is being trained."""
+    from vcebench.showing.grids import grid
+    from vcebench.showing.pictures import png_bytes
+
+    rows = len(next(iter(columns.values())))
+    return png_bytes(grid(columns, [""] * rows))
 
 
 def _plan(given: dict[str, Any]) -> OwnPlan:

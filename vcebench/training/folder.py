@@ -32,6 +32,7 @@ from vcebench.training.own_prior import (
     MEASURED,
     RESPACING,
     SHOWN,
+    Draw,
     Watch,
     denoising_errors,
     kept,
@@ -49,6 +50,7 @@ def train_own(
     restart: bool = False,
     progress: bool = True,
     skip_bad: bool = False,
+    draw: Draw | None = None,
 ) -> Path:
     """Train a network on all images of a folder, or go on training it; returns the network file.
 
@@ -59,6 +61,7 @@ def train_own(
         restart: begin anew.
         progress: report on stderr.
         skip_bad: leave out images that cannot be read, and say so.
+        draw: makes the picture OUTPUT/prior.png at every checkpoint of a prior.
 
     Everything that decides the training, the pixels included, is part of its recipe: other images
     make another network.
@@ -68,7 +71,7 @@ def train_own(
     images = folder_set(
         "own", task_of(()), folder, list_all(folder), Geometry(*plan.size, plan.fit)
     )
-    return train_on(role, images, output, plan, restart, progress, skip_bad)
+    return train_on(role, images, output, plan, restart, progress, skip_bad, draw=draw)
 
 
 def train_on(
@@ -80,6 +83,7 @@ def train_on(
     progress: bool = True,
     skip_bad: bool = False,
     judge: Judge | None = None,
+    draw: Draw | None = None,
 ) -> Path:
     """The same on an image set that is there already, of the plan's size; see `train_own`.
 
@@ -99,7 +103,9 @@ def train_on(
     def part_of(plan: OwnPlan) -> Part:
         material = _Material(images, usable, digest, plan, judge)
         if role == "prior":
-            return _prior(material, output / "prior.png")
+            x = material.some(SHOWN)
+            chain, place = plan.chain, output / "prior.png"
+            return _prior(material, None if draw is None else Watch(x, chain, place, draw))
         return _bridge(material, output / "prior.safetensors")
 
     if plan.budget is not None:
@@ -195,7 +201,7 @@ class _Material:
         )
 
 
-def _prior(material: _Material, picture: Path) -> Part:
+def _prior(material: _Material, watch: Watch | None) -> Part:
     chain = material.plan.chain
 
     def open_data() -> Loss:
@@ -207,7 +213,7 @@ def _prior(material: _Material, picture: Path) -> Part:
         "prior of one's own images",
         open_data,
         facts={"schedule": {"name": "linear", "steps": chain, "respacing": RESPACING}},
-        watch=Watch(material.some(SHOWN), chain, picture),
+        watch=watch,
         measure=lambda network: _figures(network, material),
         **_network(material.plan),
     )

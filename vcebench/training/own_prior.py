@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from vcebench.methods.core.sampler import chain
 from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.shipped import ASSETS, load_network
-from vcebench.showing.grids import grid
-from vcebench.showing.pictures import png_bytes
 
 RESPACING = 200
 """Steps that methods walk on."""
@@ -38,6 +36,10 @@ _COARSE = 50
 """Steps that pictures are drawn in: a quarter, so that drawing one takes seconds."""
 
 
+Draw = Callable[[Mapping[str, Sequence[Tensor]]], bytes]
+"""Makes a PNG file of columns of images, uint8 (3, H, W), by their heading."""
+
+
 @dataclass(frozen=True, eq=False)
 class Watch:
     """Draws what a prior makes of noise, and of images noised as for editing and denoised.
@@ -46,12 +48,14 @@ class Watch:
         x: images in [-1, 1], (B, C, H, W).
         chain: T of the training.
         place: the picture.
+        draw: makes it.
         tau: index of the chain of 200 that editing starts at.
     """
 
     x: Tensor
     chain: int
     place: Path
+    draw: Draw
     tau: int = 60
 
     @torch.no_grad()
@@ -65,7 +69,7 @@ class Watch:
         }
         shown = {name: [*map(quantise, map(_rgb, images))] for name, images in columns.items()}
         self.place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.place, png_bytes(grid(shown, [""] * len(self.x))))
+        write_atomic(self.place, self.draw(shown))
 
 
 def _rgb(image: Tensor) -> Tensor:
