@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def write_tokenizer(folder: Path, words: tuple[str, ...] = WORDS) -> None:
     while any(len(pieces) > 1 for pieces in spelled.values()):
         found: dict[tuple[str, str], int] = {}
         for pieces in spelled.values():
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in itertools.pairwise(pieces):
                 found[pair] = found.get(pair, 0) + 1
         best = min(found, key=lambda pair: (-found[pair], pair))
         merges.append(best)

@@ -92,7 +92,7 @@ class TextReader(nn.Module):
 
 
 def autoencoder_loss(images: Tensor, batch: int) -> Loss:
-    """Absolute differences of pictures, of their edges and of their cells' colours, and a little KL.
+    """Absolute differences of pictures, their edges and their cells' colours, and a little KL.
 
     Cells of 8 pixels keep the hue of plain backgrounds, which the other terms learn last.
 

@@ -139,6 +139,7 @@ def _train_autoencoder(part: LatentPart, folder: Path, state: Path, progress: bo
 
 def _train_denoiser(part: LatentPart, folder: Path, state: Path, progress: bool) -> float:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers.models.attention_processor import AttnProcessor
 
     autoencoder: Any = AutoencoderKL.from_pretrained(
         folder / "vae", torch_dtype=torch.float32, low_cpu_mem_usage=False
@@ -150,6 +151,8 @@ def _train_denoiser(part: LatentPart, folder: Path, state: Path, progress: bool)
         return latent.DenoiserTrainer(UNet2DConditionModel(**part.unet), part.reader.build())
 
     trained = _fresh(part.second.seed, build)
+    # The fused attention of PyTorch takes long backwards on a CPU, with heads as narrow as these.
+    trained.network.set_attn_processor(AttnProcessor())
     loss = latent.denoiser_loss(
         latents, conditions, autoencoder.config.scaling_factor, part.batches[1]
     )

@@ -41,7 +41,7 @@ def faces_part() -> LatentPart:
             "norm_num_groups": 8,
             "cross_attention_dim": WIDTH,
         },
-        first=LoopSettings(steps=5000, seed=211, learning_rate=1e-3, ema=0.998),
+        first=LoopSettings(steps=4000, seed=211, learning_rate=1e-3, ema=0.998),
         second=LoopSettings(steps=4000, seed=212, learning_rate=1.2e-3, ema=0.998),
         batches=(8, 32),
         pictures=lambda: faces("train", PICTURES)[0],
