@@ -41,7 +41,9 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
             task = stored_custom(config.custom)
             if "perceptual" in needs:
                 needs_perceptual(config.guidance.lambda_perceptual)
-            return load_own_bundle(task, config.device, needs=needs, metrics=metrics)
+            return load_own_bundle(
+                task, config.device, needs=needs, metrics=metrics, prompts=config.prompts
+            )
         return load_bundle(
             config.dataset,
             config.task,
@@ -49,6 +51,7 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
             needs=needs,
             metrics=metrics,
             classifier=config.classifier,
+            prompts=config.prompts,
         )
 
 
