@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -184,9 +184,13 @@ class LatentModel:
         if self.words is not None:
             self.words.encoder.to(device)
         classes = None if self.classes is None else self.classes.to(device)
-        return LatentModel(
-            self.network, self.autoencoder, self.scaling, self.chain, self.words, classes
-        )
+        return replace(self, classes=classes)
+
+    def seeing(self, size: tuple[int, int], shown: tuple[int, int]) -> LatentModel:
+        """The same for pictures that are `shown` at another height and width than `size`."""
+        if size == shown:
+            return self
+        return replace(self, autoencoder=Resized(self.autoencoder, size, shown).eval())
 
     def prior(self, conditions: ByClass) -> ConditionalPrior:
         """What a method walks on."""

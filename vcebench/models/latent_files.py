@@ -295,6 +295,8 @@ def _libraries() -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise UserError(f"a latent diffusion model {_SAID}") from error
+    for library in (diffusers, transformers):  # they would draw bars for files of kilobytes
+        library.utils.logging.disable_progress_bar()
     return diffusers, transformers
 
 

@@ -1,9 +1,9 @@
-"""What plays the roles `latent-text` and `latent-class`: a latent model that is told a task's words."""
+"""What plays the roles `latent-text` and `latent-class`: a latent model, told of a task."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,47 +39,61 @@ class Told:
 def tell(
     model: LatentModel,
     place: Path,
-    task: Task,
+    classes: Sequence[int],
     needs: Set[str],
     device: torch.device | str,
-    *,
-    prompts: Prompts | None = None,
-    tokens: Path | None = None,
+    said: Mapping[int, str] | Path,
 ) -> Told:
     """The prior of a latent model for a task.
 
     Args:
         model: as it was loaded.
         place: folder or file that it came from.
-        task: whose classes it is told of.
+        classes: of the task.
         needs: roles that the method asks for.
         device: where it shall live.
-        prompts: a person's own words, in place of the usual ones and of learned tokens.
-        tokens: file of learned tokens, for methods that need them.
+        said: class → prompt, or a file of learned tokens.
 
-    Raises UserError: the model reads no prompts, or knows no classes, or there are no tokens.
+    Raises UserError: the model reads no prompts, or knows no classes.
     """
     there = model.to(device)
     if CLASS in needs:
-        conditions = there.told_classes(task.classes)
-        return Told(there.prior(conditions), {CLASS: digest(place)})
+        return Told(there.prior(there.told_classes(classes)), {CLASS: digest(place)})
     hashes = {TEXT: digest(place)}
-    if TOKENS not in needs or prompts is not None:
-        conditions = there.told_words(prompts_of(task, prompts))
-        return Told(there.prior(conditions), hashes)
-    if tokens is None:
-        raise UserError(
-            f"there are no learned tokens for {task.name}: run `vcebench prepare time`, or say it "
-            "in words, --prompt-source and --prompt-target"
-        )
-    learned = read_tokens(tokens)
+    if not isinstance(said, Path):
+        return Told(there.prior(there.told_words(said)), hashes)
+    learned = read_tokens(said)
     if there.words is None:
         raise UserError("this latent network reads no prompts; use another one")
     there.words.learn(learned.rows)
-    if missing := set(task.classes) - learned.prompts.keys():
-        raise UserError(f"{tokens} has no prompt for class {min(missing)}; prepare it anew")
-    conditions = there.told_words({k: learned.prompts[k] for k in task.classes})
-    return Told(there.prior(conditions), hashes | {TOKENS: sha256(tokens)})
+    if missing := set(classes) - learned.prompts.keys():
+        raise UserError(f"{said} has no prompt for class {min(missing)}; prepare it anew")
+    conditions = there.told_words({k: learned.prompts[k] for k in classes})
+    return Told(there.prior(conditions), hashes | {TOKENS: sha256(said)})
+
+
+def what_is_said(
+    task: Task, needs: Set[str], prompts: Prompts | None, *tokens: Path
+) -> dict[int, str] | Path:
+    """What a method that needs these roles tells its network of a task.
+
+    Args:
+        prompts: a person's own words, in place of the usual ones and of learned tokens.
+        tokens: where files of learned tokens may lie, the first one that is there is taken.
+
+    Raises UserError: tokens are needed, and there are none.
+    """
+    if CLASS in needs:
+        return {}
+    if TOKENS not in needs or prompts is not None:
+        return prompts_of(task, prompts)
+    for place in tokens:
+        if place.is_file():
+            return place
+    raise UserError(
+        f"there are no learned tokens for {task.name}: run `vcebench prepare time`, or say it in "
+        "words with --prompt-source and --prompt-target"
+    )
 
 
 def digest(place: Path) -> str:

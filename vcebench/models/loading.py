@@ -51,5 +51,7 @@ def load_bundle(
         return load_outside_bundle(entry, chosen, device, needs)
     check_classifier(dataset, chosen.name, classifier)
     if dataset in FILES:
-        return load_shipped_bundle(dataset, chosen, device, folder, needs, metrics, classifier, prompts)
+        return load_shipped_bundle(
+            dataset, chosen, device, folder, needs, metrics, classifier, prompts
+        )
     return load_real_bundle(dataset, chosen, device, folder, needs, metrics, required, prompts)

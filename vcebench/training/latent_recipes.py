@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vcebench.training.captions import LENGTH, captions, write_tokenizer
 from vcebench.training.faces import faces
 from vcebench.training.latent import Conditions, TextReader
+from vcebench.training.latent_figures import latent_figures
 from vcebench.training.latent_part import LatentPart, Reader
 from vcebench.training.loop import LoopSettings
 
@@ -41,11 +42,15 @@ def faces_part() -> LatentPart:
             "norm_num_groups": 8,
             "cross_attention_dim": WIDTH,
         },
-        first=LoopSettings(steps=4000, seed=211, learning_rate=1e-3, ema=0.998),
+        first=LoopSettings(steps=4500, seed=211, learning_rate=1e-3, ema=0.998),
         second=LoopSettings(steps=4000, seed=212, learning_rate=1.2e-3, ema=0.998),
-        batches=(8, 32),
+        batches=(16, 32),
         pictures=lambda: faces("train", PICTURES)[0],
         reader=Reader(_text_encoder, _captioned, _save_text_encoder),
+        measure=lambda folder: latent_figures(
+            folder, faces("test", 512)[0], "synthfaces", ("smile", "age"), drawn=256
+        ),
+        floors={"psnr": 30.0, "smile agreement": 0.98, "smile obedience": 0.85},
     )
 
 

@@ -90,4 +90,7 @@ def find_latent(card: LatentCard, root: Path) -> Path | None:
 
 def latent_advice(card: LatentCard, root: Path) -> str:
     """What to fetch and where to put it, in one sentence."""
-    return f"{card.title} is missing: get {card.what} ({card.where}), and put it into {root / card.id}/"
+    return (
+        f"{card.title} is missing: get {card.what} ({card.where}), and put it into "
+        f"{root / card.id}/"
+    )
