@@ -290,6 +290,11 @@ class _Onwards:
     trace: Trace
     first: int
 
+    @property
+    def keeps(self) -> bool:
+        """See `Trace`."""
+        return self.trace.keeps
+
     def record(
         self,
         step: int,

@@ -54,3 +54,32 @@ def on_cone(moved: Tensor, axis: Tensor, degrees: float) -> Tensor:
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).flatten(1).sum(dim=1).view(-1, *[1] * (a.ndim - 1))
+
+
+def channel_angle(a: Tensor, b: Tensor) -> Tensor:
+    """Angle in radians between the channels of two images at each of their points, (B, 1, H, W).
+
+    NaN where one of them is zero.
+    """
+    norms = torch.linalg.vector_norm(a, dim=1, keepdim=True)
+    norms = norms * torch.linalg.vector_norm(b, dim=1, keepdim=True)
+    cosine: Tensor = (a * b).sum(dim=1, keepdim=True) / norms
+    return cosine.clamp(-1, 1).arccos()
+
+
+def channels_on_cone(towards: Tensor, a: Tensor, degrees: float) -> Tensor:
+    """The channels of every point turned by an angle towards those of another image.
+
+    a + ‖a‖·tan(α)·w, with w the unit vector of what is orthogonal to a in `towards`.
+
+    Args:
+        towards: (B, C, H, W).
+        a: what is turned, alike.
+        degrees: α, in [0, 90).
+    """
+    size = torch.linalg.vector_norm(a, dim=1, keepdim=True)
+    u = a / size.clamp_min(TINY)
+    across = towards - (towards * u).sum(dim=1, keepdim=True) * u
+    w = across / torch.linalg.vector_norm(across, dim=1, keepdim=True).clamp_min(TINY)
+    turned: Tensor = a + size * math.tan(math.radians(degrees)) * w
+    return turned

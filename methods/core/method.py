@@ -26,7 +26,14 @@ WEIGHTS = frozenset(
 
 
 class Trace(Protocol):
-    """Receives what a step worked with (Figure 3 of MaskDiME is drawn from it)."""
+    """Receives what a step worked with (Figure 3 of MaskDiME is drawn from it).
+
+    Attributes:
+        keeps: the numbers are looked at, so that pictures nobody else needs are made for it.
+    """
+
+    @property
+    def keeps(self) -> bool: ...
 
     def record(
         self,
@@ -45,7 +52,8 @@ class Trace(Protocol):
             z: where the walk stands at the beginning of the step, in its own space, with shape
                 (B, …); of one shape within a walk.
             x_t: the images the gradient is taken at, in [-1, 1] with shape (B, C, H, W).
-            mask_z, mask_x: masks in force in this step, (B, 1, H, W) boolean, or None.
+            mask_z, mask_x: masks in force in this step at the size of images, (B, 1, H, W)
+                boolean, or None.
         """
         ...
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.schedule import Schedule
+from vcebench.methods.core.space import Pixels, Space
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Posterior:
         x0: the clean image x̂0 estimated from z_i, clipped to [-1, 1] unless told otherwise.
         noise: the noise ε̂ that the network sees in z_i.
         carry: coefficient of z_i in the mean.
+        conditioned: the noise that a conditional network sees if it is told of the target.
     """
 
     mean: Tensor
@@ -34,6 +37,7 @@ class Posterior:
     x0: Tensor
     noise: Tensor
     carry: float
+    conditioned: Tensor | None = None
 
     def detached(self) -> Posterior:
         """The same numbers without their graph."""
@@ -44,6 +48,7 @@ class Posterior:
             self.x0.detach(),
             self.noise.detach(),
             self.carry,
+            None if self.conditioned is None else self.conditioned.detach(),
         )
 
     def sample(self, noise: Tensor) -> Tensor:
@@ -67,7 +72,14 @@ class Prior(nn.Module):
     Args:
         network: the noise predictor.
         schedule: the respaced chain the reverse process runs on.
+
+    Attributes:
+        space: where z lives; C, H and W are those of its points.
+        asks: how often `evaluate` gives every image to the network.
     """
+
+    space: Space = Pixels()
+    asks: ClassVar[int] = 1
 
     def __init__(self, network: nn.Module, schedule: Schedule) -> None:
         super().__init__()
@@ -76,7 +88,7 @@ class Prior(nn.Module):
         self.observer: Callable[[int], None] | None = None
 
     def evaluate(self, z: Tensor, i: int, *, recompute: bool = False) -> Tensor:
-        """The network's output at z, float32: the one place where it is called.
+        """The network's output at z, float32.
 
         Args:
             z: noisy images, with shape (B, C, H, W).
@@ -84,14 +96,23 @@ class Prior(nn.Module):
             recompute: keep nothing but z for a backward pass, which evaluates again then. Gradients
                 are the same bits as without.
         """
+        return self._answer(z, i, recompute)
+
+    def _answer(self, z: Tensor, i: int, recompute: bool, *told: Tensor) -> Tensor:
+        """What the network says to z and, if it is conditional, to what it is told of every image.
+
+        The one place where it is called.
+        """
         if self.observer is not None:
             self.observer(len(z))
         t = torch.full((len(z),), self.time(i), device=z.device)
         output: Tensor
         if recompute:
-            output = checkpoint(self.network, z, t, use_reentrant=False, preserve_rng_state=False)
+            output = checkpoint(
+                self.network, z, t, *told, use_reentrant=False, preserve_rng_state=False
+            )
         else:
-            output = self.network(z, t)
+            output = self.network(z, t, *told)
         # Half-precision tiers run the network only; the arithmetic of a step stays float32.
         return output.float()
 
@@ -131,6 +152,22 @@ class Prior(nn.Module):
         twin.schedule = self.schedule.respaced(count)
         return twin
 
+    def strided(self, count: int, offset: int) -> Self:
+        """This prior with evenly strided steps of its full chain; the given one stays as it is.
+
+        Raises ValueError; see `Schedule.strided`.
+        """
+        twin = self._copy()
+        twin.schedule = self.schedule.strided(count, offset)
+        return twin
+
+    def bind(self, target: Tensor, source: Tensor | None = None) -> Self:
+        """This prior for images on their way from a class to another, both int64 (B,).
+
+        A network without conditions does not care.
+        """
+        return self
+
     def observed(self, observer: Callable[[int], None]) -> Self:
         """This prior, telling of every evaluation how many images were given to the network.
 
@@ -169,3 +206,91 @@ class Prior(nn.Module):
         carry = float(schedule.posterior_mean_coef2[i])
         mean = float(schedule.posterior_mean_coef1[i]) * x0 + carry * z
         return Posterior(mean, torch.exp(log_variance), log_variance, x0, noise, carry)
+
+
+class Conditions(Protocol):
+    """What a conditional network is told of classes: words that are encoded, or an embedding."""
+
+    @property
+    def null(self) -> Tensor:
+        """What stands for no condition, with shape (L, D)."""
+        ...
+
+    def of(self, classes: Tensor) -> Tensor:
+        """Contexts of classes, int64 (B,), with shape (B, L, D)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ByClass:
+    """Conditions that are at hand for every class.
+
+    Attributes:
+        null: see `Conditions`.
+        contexts: class → its context, with shape (L, D).
+    """
+
+    null: Tensor
+    contexts: Mapping[int, Tensor]
+
+    def of(self, classes: Tensor) -> Tensor:
+        """See `Conditions`. Raises MethodError: nobody said what the network is told of a class."""
+        for class_ in classes.tolist():
+            if class_ not in self.contexts:
+                raise MethodError(f"the conditional prior knows no words for class {class_}")
+        return torch.stack([self.contexts[class_] for class_ in classes.tolist()])
+
+
+class ConditionalPrior(Prior):
+    """A prior whose network is told what an image shows; it is bound to images before it is used.
+
+    The network is called with z, timesteps and contexts, (B, L, D), and returns the noise alone.
+    An evaluation is of every image twice, without and with the condition of its target.
+
+    Args:
+        network: the noise predictor.
+        schedule: see `Prior`.
+        conditions: what it is told of classes.
+        space: where z lives.
+    """
+
+    asks: ClassVar[int] = 2
+
+    def __init__(
+        self, network: nn.Module, schedule: Schedule, conditions: Conditions, space: Space
+    ) -> None:
+        super().__init__(network, schedule)
+        self.conditions = conditions
+        self.space = space
+        self._bound: dict[str, Tensor] = {}
+
+    def bind(self, target: Tensor, source: Tensor | None = None) -> Self:
+        twin = self._copy()
+        null = self.conditions.null
+        twin._bound = {
+            "null": null.expand(len(target), *null.shape),
+            "target": self.conditions.of(target),
+        }
+        if source is not None:
+            twin._bound["source"] = self.conditions.of(source)
+        return twin
+
+    def noises(self, z: Tensor, i: int, *names: str, recompute: bool = False) -> tuple[Tensor, ...]:
+        """The noise seen in z under conditions, in one batch of all.
+
+        Args:
+            z, i, recompute: see `evaluate`.
+            names: of "null", "source" and "target".
+        """
+        told = torch.cat([self._bound[name] for name in names])
+        stacked = torch.cat([z] * len(names))
+        return self._answer(stacked, i, recompute, told).chunk(len(names))
+
+    def evaluate(self, z: Tensor, i: int, *, recompute: bool = False) -> Tensor:
+        """The noise without a condition and under the target's, behind each other as channels."""
+        return torch.cat(self.noises(z, i, "null", "target", recompute=recompute), dim=1)
+
+    def from_output(self, z: Tensor, i: int, output: Tensor, clip: bool = True) -> Posterior:
+        """The posterior that no condition has; what the target's sees is `conditioned`."""
+        noise, conditioned = output.chunk(2, dim=1)
+        return replace(super().from_output(z, i, noise, clip), conditioned=conditioned)

@@ -43,6 +43,8 @@ class State:
 
     `stopped`, with shape (B,), marks images whose guidance has ended; `region`, boolean with shape
     (B, 1, H, W), is where the images may change, None if everywhere; `posterior` is this step's;
+    `origin` is the input in the prior's space, which z is in, and `shape` that of an image's noise
+    there, None in pixels; `keeps` says that x_t is looked at even if no gradient is taken there;
     `memory` is what a method keeps from one step to the next;
     `nfe` and `backward`, (B,), count evaluations of the prior and backward passes through it.
     """
@@ -57,12 +59,20 @@ class State:
     stopped: Tensor
     backward: Tensor
     region: Tensor | None = None
+    keeps: bool = False
+    origin: Tensor = field(init=False)
+    shape: tuple[int, ...] | None = field(init=False)
     posterior: Posterior = field(init=False)
     memory: Any = None
     step: int = 0
     i: int = 0
     mask_z: Tensor | None = None
     mask_x: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        with torch.no_grad():
+            self.origin = self.prior.space.encode(self.x, self.noise)
+        self.shape = None if self.origin is self.x else tuple(self.origin.shape[1:])
 
     @property
     def x(self) -> Tensor:
@@ -76,7 +86,9 @@ class State:
 
     def draw(self, purpose: str, inner_step: int = 0) -> Tensor:
         """Noise of this step."""
-        return self.noise.draw(purpose, self.step, inner_step, self.pass_index)
+        if self.shape is None:
+            return self.noise.draw(purpose, self.step, inner_step, self.pass_index)
+        return self.noise.draw(purpose, self.step, inner_step, self.pass_index, self.shape)
 
     def pull_back(self, gradient: Tensor) -> Tensor:
         """A gradient with respect to x_t turned into one with respect to z, through the prior.
@@ -95,8 +107,8 @@ class State:
     def noised_input(self, i: int) -> Tensor:
         """The input noised to index i with this step's noise; at index -1, the input itself."""
         if i < 0:
-            return self.x
-        return self.prior.schedule.q_sample(self.x, i, self.draw("outside"))
+            return self.origin
+        return self.prior.schedule.q_sample(self.origin, i, self.draw("outside"))
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,7 @@ class Guided(Method):
 
     def begin(self, state: State) -> Tensor:
         """The first z; the input noised to `start()` unless a method begins elsewhere."""
-        return state.prior.schedule.q_sample(state.x, self.start(), state.draw("start"))
+        return state.prior.schedule.q_sample(state.origin, self.start(), state.draw("start"))
 
     def estimate(self, state: State, posterior: Posterior) -> Tensor:
         """The clean estimate x_t the gradient is taken at."""
@@ -187,7 +199,7 @@ class Guided(Method):
         return state.x_t
 
     def finish(self, state: State) -> Tensor:
-        """The counterfactual, from the last z."""
+        """The counterfactual in the prior's space, from the last z."""
         return state.z
 
 
@@ -202,6 +214,7 @@ def reverse(
 ) -> Explanation:
     """Run the guided reverse process from index τ-1 down to 0 with a method's choices.
 
+    It walks in the prior's space: z, masks and noise have the size of its points, x_t is a picture.
     Inside a region both masks are cut to it, and outside of it the result is the input bit for bit.
 
     Raises:
@@ -214,13 +227,15 @@ def reverse(
     nfe = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     stopped = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     backward = nfe.clone()
-    state = State(given(prior), guidance, noise, pass_index, x, x, nfe, stopped, backward, region)
+    bound = given(prior).bind(guidance.target, guidance.weights.source)
+    keeps = trace is not None and trace.keeps
+    state = State(bound, guidance, noise, pass_index, x, x, nfe, stopped, backward, region, keeps)
     state.z = method.begin(state)
     mask_z = mask_x = None
     for state.step, state.i in enumerate(reversed(range(method.tau))):
         with torch.set_grad_enabled(method.through_prior):
             state.posterior = _evaluate(method, state)
-            state.nfe += 1
+            state.nfe += bound.asks
             state.x_t = method.estimate(state, state.posterior)
         gradient = method.gradient(state)
         if method.through_prior:
@@ -229,16 +244,18 @@ def reverse(
         mask_z, mask_x = method.masks(state, posterior, gradient)
         state.mask_z, state.mask_x = _within(region, mask_z), _within(region, mask_x)
         if trace is not None:
-            trace.record(state.step, state.i, state.z, state.x_t, state.mask_z, state.mask_x)
+            masks = _picture(state, state.mask_z), _picture(state, state.mask_x)
+            trace.record(state.step, state.i, state.z, state.x_t, *masks)
         inside = method.update(state, posterior, gradient)
         state.z = (
             inside if state.mask_z is None else blend(state.mask_z, inside, method.outside(state))
         )
         state.x_t = method.advance(state, posterior)
-    x_cf = blend(region, method.finish(state), x)
+    with torch.no_grad():
+        x_cf = blend(region, bound.space.decode(method.finish(state)), x)
     # A method without masks of its own has none inside a region either.
-    mask_z = None if mask_z is None else state.mask_z
-    mask_x = None if mask_x is None else state.mask_x
+    mask_z = None if mask_z is None else _picture(state, state.mask_z)
+    mask_x = None if mask_x is None else _picture(state, state.mask_x)
     return Explanation(x_cf, state.nfe, mask_z, mask_x, state.backward, region)
 
 
@@ -279,3 +296,8 @@ def chain(
 def _within(region: Tensor | None, mask: Tensor | None) -> Tensor | None:
     """A mask cut to the region; None stands for everywhere in both."""
     return mask if region is None else region if mask is None else mask & region
+
+
+def _picture(state: State, mask: Tensor | None) -> Tensor | None:
+    """A mask of the prior's space at the size of the images."""
+    return None if mask is None else state.prior.space.enlarge(mask, state.x)

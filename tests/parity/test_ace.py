@@ -135,6 +135,8 @@ class Run:
 
 
 class Steps:
+    keeps = True
+
     def __init__(self):
         self.z, self.numbers = [], []
 

@@ -110,6 +110,8 @@ class Run:
 class Steps:
     """Keeps what the loop tells its trace."""
 
+    keeps = True
+
     v: list[Tensor] = field(default_factory=list)
 
     def record(self, step, i, z, x_t, mask_z, mask_x):

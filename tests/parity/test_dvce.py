@@ -76,6 +76,8 @@ class Run:
 class Steps:
     """Keeps what the loop tells its trace, and what the gradients were."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.z: list[Tensor] = []
         self.x0: list[Tensor] = []

@@ -47,6 +47,8 @@ class Fill:
 class Steps:
     """Keeps where the walk stood at the beginning of every move."""
 
+    keeps = True
+
     z: list[Tensor] = field(default_factory=list)
 
     def record(self, step, i, z, x_t, mask_z, mask_x):

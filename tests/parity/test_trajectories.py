@@ -34,6 +34,8 @@ MASKING = {
 class Steps:
     """Keeps what the loop tells its trace."""
 
+    keeps = True
+
     z: list[Tensor] = field(default_factory=list)
     x_t: list[Tensor] = field(default_factory=list)
     mask_z: list[Tensor | None] = field(default_factory=list)

@@ -21,7 +21,9 @@ from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
 from vcebench.settings.request import method_of, needs_of
 
-WALKED = frozenset({"prior", "bridge"})
+LATENT = frozenset({"latent-text", "latent-class"})
+"""Roles of a conditional network that walks among an autoencoder's latents."""
+WALKED = frozenset({"prior", "bridge"}) | LATENT
 """Roles of the one network that a method walks on; it is the bundle's prior."""
 CODED = frozenset({"autoencoder", "segments"})
 """Roles of the one network of codes that a method walks in; it is the bundle's autoencoder."""
@@ -101,11 +103,11 @@ def build_worker(
         UserError: a network is missing, or a setting of the method or the tier does not fit.
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
-    for role in sorted(needs):
-        given = "autoencoder" if role in CODED else role
+    for role in sorted(needs - {"tokens"}):  # those are words that a latent network is told
+        given = "autoencoder" if role in CODED else "latent" if role in LATENT else role
         if getattr(bundle, "prior" if role in WALKED else given, None) is None:
             raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
-    if needs & CODED and precision in HALF:
+    if needs & (CODED | LATENT) and precision in HALF:
         raise UserError(f"{name} runs in full precision only; use --precision exact or fast")
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():

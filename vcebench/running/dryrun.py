@@ -111,7 +111,7 @@ def estimate(
 
 def _timed(worker: Worker, tries: Sequence[Try], slots: int) -> _Clock:
     """The clock after a batch's first steps, `slots` at a time, as `engines.local` runs them."""
-    clock = _Clock(slots)
+    clock = _Clock(slots, worker.batch_size)
     if worker.prior is not None:
         worker = replace(worker, prior=worker.prior.observed(clock.evaluated))
     before = torch.get_num_threads()
@@ -135,25 +135,30 @@ class _Clock:
     """Times evaluations of the prior over all batches, and ends the batches once it has enough.
 
     From one record of a step to another there are whole steps, backward passes included.
+
+    Args:
+        slots: batches at a time.
+        rows: of a batch; a conditional network is given each several times in an evaluation.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, rows: int) -> None:
         self.stop = threading.Event()
         self._slots = slots
+        self._rows = rows
         self._lock = threading.Lock()
-        self._made = 0
+        self._made = 0.0
         self._begun = time.perf_counter()
         self._waited = 0.0
-        self._first: tuple[int, float] | None = None
-        self._last = (0, self._begun)
+        self._first: tuple[float, float] | None = None
+        self._last = (0.0, self._begun)
         self._whole = 0.0
 
     def evaluated(self, images: int) -> None:
-        """The prior is evaluated for a batch."""
+        """The prior is evaluated for so many images, a batch or several times one."""
         with self._lock:
             if self._made == 0:
                 self._waited = time.perf_counter() - self._begun
-            self._made += 1
+            self._made += images / self._rows
 
     def stepped(self) -> None:
         """A batch records a step."""

@@ -20,11 +20,11 @@ from vcebench.errors import UserError, one_line
 from vcebench.folders.images import dequantise
 from vcebench.methods.core.bridge import BridgePrior
 from vcebench.methods.core.method import given
-from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.space import Autoencoder
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
-from vcebench.running.assemble import WALKED
+from vcebench.running.assemble import LATENT, WALKED
 from vcebench.running.halving import is_out_of_memory
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -72,7 +72,9 @@ def probe(worker: Worker, images: Sequence[Tensor]) -> None:
         _gradient(worker.guide, x)
         if worker.perceptual is not None and worker.guidance.lambda_perceptual != 0:
             _perceptual(worker.perceptual, x)
-        if worker.method.needs & WALKED:
+        if worker.method.needs & LATENT:
+            _latents(worker, x)
+        elif worker.method.needs & WALKED:
             _prior(worker, x)
         if "autoencoder" in worker.method.needs:
             _codes(worker, x)
@@ -195,6 +197,32 @@ def _half_way(prior: Prior, x: Tensor) -> tuple[int, Tensor]:
         return i, prior.bridge.q_sample(x, i, noise)
     i = len(prior.schedule) // 2
     return i, prior.schedule.q_sample(x, i, noise)
+
+
+@torch.no_grad()
+def _latents(worker: Worker, x: Tensor) -> None:
+    prior = worker.prior
+    if not isinstance(prior, ConditionalPrior):
+        raise UserError("the latent network is no ConditionalPrior; give one, see vcebench.explain")
+    i = len(prior.schedule) // 2
+    for images in (x[:1], x):
+        decision = worker.classifier.decide(images)
+        bound = prior.bind(decision.target, decision.source)
+        z = _answer("autoencoder", images, partial(bound.space.encode, images))
+        made = _answer("autoencoder", images, partial(bound.space.decode, z))
+        noise = _answer("latent network", images, partial(_told, bound, z, i))
+        if made.shape != images.shape or noise.shape != z.shape:
+            raise UserError(
+                f"images of shape {tuple(images.shape)} have latents {tuple(z.shape)}, decoded as "
+                f"{tuple(made.shape)}, and the latent network sees noise of shape "
+                f"{tuple(noise.shape)} in them; each must come back in its own shape"
+            )
+        if not bool(made.isfinite().all() and noise.isfinite().all()):
+            raise UserError("the latent network or its autoencoder gives NaN; check their weights")
+
+
+def _told(prior: ConditionalPrior, z: Tensor, i: int) -> Tensor:
+    return prior.noises(z, i, "target")[0]
 
 
 @torch.no_grad()

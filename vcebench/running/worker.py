@@ -265,6 +265,11 @@ class _StepHook:
         self._on_step = on_step
         self._steps: list[dict[str, Tensor]] = []
 
+    @property
+    def keeps(self) -> bool:
+        """Some rows are traced."""
+        return bool(self._rows)
+
     def record(
         self,
         step: int,
@@ -285,8 +290,8 @@ class _StepHook:
         self._steps.append(
             {
                 "index": torch.full((len(x_t),), i),
-                # A code is no picture: what is made of it takes its place.
-                "z": (z if z.ndim == x_t.ndim else x_t).cpu().clone(),
+                # A code or latent is no picture: what is made of it takes its place.
+                "z": (z if z.shape == x_t.shape else x_t).cpu().clone(),
                 "x_t": x_t.cpu().clone(),
                 "mask_z": (everywhere if mask_z is None else mask_z).cpu().clone(),
                 "mask_x": (everywhere if mask_x is None else mask_x).cpu().clone(),

@@ -28,6 +28,8 @@ GUIDED = [name for name in registry.names() if issubclass(registry.METHODS[name]
 class Told:
     """A trace that remembers which steps it was told of."""
 
+    keeps = True
+
     def __init__(self):
         self.steps = []
 

@@ -71,6 +71,8 @@ def test_the_trace_sees_v_and_the_images_it_stands_for():
     seen = []
 
     class Trace:
+        keeps = True
+
         def record(self, step, i, z, x_t, mask_z, mask_x):
             seen.append((step, i, tuple(z.shape), tuple(x_t.shape), x_t.requires_grad))
 
@@ -104,6 +106,8 @@ def test_what_is_done_stays_and_counts_no_more():
     told = []
 
     class Told:
+        keeps = True
+
         def record(self, step, i, z, x_t, mask_z, mask_x):
             told.append((len(x_t), z.clone()))
 

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from vcebench.methods.core.directions import angle, length, matched, on_cone, unit
+from vcebench.methods.core.directions import (
+    angle,
+    channel_angle,
+    channels_on_cone,
+    length,
+    matched,
+    on_cone,
+    unit,
+)
 
 
 def image(*values):
@@ -61,3 +69,19 @@ def test_where_one_gradient_is_zero_the_other_decides():
     assert torch.equal(on_cone(zero, axis, 30), unit(axis))
     assert torch.rad2deg(angle(axis, zero)).item() == pytest.approx(90)
     torch.testing.assert_close(unit(on_cone(axis, zero, 30)), unit(axis))
+
+
+def test_angles_of_points_are_those_of_their_channels():
+    a = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])[None, :, None]  # two points of three
+    b = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])[None, :, None]
+    found = torch.rad2deg(channel_angle(a, b))
+    assert found.shape == (1, 1, 1, 2)
+    assert found[0, 0, 0, 0].item() == pytest.approx(45.0, abs=1e-4)
+    assert found[0, 0, 0, 1].isnan()
+
+
+def test_channels_are_turned_towards_others_by_an_angle():
+    a = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1)
+    towards = torch.tensor([-1.0, 3.0]).view(1, 2, 1, 1)
+    turned = channels_on_cone(towards, a, 45.0)
+    torch.testing.assert_close(turned.flatten(), torch.tensor([2.0, 2.0]))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.errors import MethodError
+from vcebench.methods.core.prior import ByClass, ConditionalPrior, Prior
 from vcebench.methods.core.sampler import chain
-from vcebench.methods.core.schedule import Schedule, linear_schedule
+from vcebench.methods.core.schedule import Schedule, linear_schedule, scaled_linear_schedule
+from vcebench.methods.core.space import Pixels
 from vcebench.models.unet import UNet, UNetConfig
 
 
@@ -102,3 +104,48 @@ def test_the_estimate_is_clipped_unless_asked_otherwise(prior):
     z = 3 * torch.randn(1, 3, 16, 16)
     assert prior.posterior(z, 40).x0.abs().max() <= 1
     assert prior.posterior(z, 40, clip=False).x0.abs().max() > 1
+
+
+class Told(torch.nn.Module):
+    """Sees as noise what it is told, and the timestep."""
+
+    def forward(self, z, t, context):
+        return context.mean(dim=(1, 2)).view(-1, 1, 1, 1) + 0 * z + t.view(-1, 1, 1, 1)
+
+
+@pytest.fixture
+def conditional():
+    contexts = {0: torch.full((2, 3), 1.0), 1: torch.full((2, 3), 2.0)}
+    schedule = scaled_linear_schedule(0.00085, 0.012, 20, 1, "float32")
+    return ConditionalPrior(Told(), schedule, ByClass(torch.zeros(2, 3), contexts), Pixels())
+
+
+def test_a_bound_prior_sees_every_image_under_its_conditions(conditional):
+    images = []
+    bound = conditional.observed(images.append).bind(torch.tensor([1, 0]), torch.tensor([0, 1]))
+    z = torch.zeros(2, 3, 4, 4)
+    null, source, target = bound.noises(z, 1, "null", "source", "target")
+    assert [e[:, 0, 0, 0].tolist() for e in (null, source, target)] == [
+        [51.0, 51.0],
+        [52.0, 53.0],
+        [53.0, 52.0],
+    ]
+    assert images == [6]
+
+
+def test_a_conditional_posterior_is_that_without_condition(conditional):
+    bound = conditional.bind(torch.tensor([1, 0]))
+    found = bound.posterior(torch.zeros(2, 3, 4, 4), 0, clip=False)
+    assert found.noise[:, 0, 0, 0].tolist() == [1.0, 1.0]
+    assert found.conditioned is not None
+    assert found.conditioned[:, 0, 0, 0].tolist() == [3.0, 2.0]
+    assert found.detached().conditioned is not None
+
+
+def test_a_class_without_words_is_named(conditional):
+    with pytest.raises(MethodError, match="class 7"):
+        conditional.bind(torch.tensor([1, 7]))
+
+
+def test_a_prior_without_conditions_is_bound_to_anything(prior):
+    assert prior.bind(torch.tensor([0])) is prior
