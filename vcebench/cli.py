@@ -25,6 +25,7 @@ from vcebench.commands import (
     leaderboard,
     listing,
     outside,
+    prepare,
     profile,
     region,
     report,
@@ -81,6 +82,7 @@ app.command()(leaderboard.remake)
 app.command()(leaderboard.pack)
 app.command()(data.train)
 app.command()(data.show)
+app.command()(prepare.prepare)
 app.command()(check.check)
 app.command()(calibrate.calibrate)
 app.add_typer(weights.app, name="weights")

@@ -14,6 +14,7 @@ from vcebench.folders.images import Codec
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
+from vcebench.models.latent_role import LATENT
 from vcebench.models.loading import load_bundle
 from vcebench.running.precision import HALF, in_precision, layout
 from vcebench.running.regions import region_of
@@ -21,8 +22,6 @@ from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
 from vcebench.settings.request import method_of, needs_of
 
-LATENT = frozenset({"latent-text", "latent-class"})
-"""Roles of a conditional network that walks among an autoencoder's latents."""
 WALKED = frozenset({"prior", "bridge"}) | LATENT
 """Roles of the one network that a method walks on; it is the bundle's prior."""
 CODED = frozenset({"autoencoder", "segments"})

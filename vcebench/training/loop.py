@@ -113,7 +113,7 @@ def fit(
     fingerprint = json.dumps(facts)
     if checkpoint is not None and checkpoint.exists():
         _restore(state, checkpoint, fingerprint)
-    with _bar(name, settings.steps, progress) as advance, torch.random.fork_rng(devices=[]):
+    with bar(name, settings.steps, progress) as advance, torch.random.fork_rng(devices=[]):
         started = time.monotonic() - state.seconds
         saved = state.seconds
         while state.step < settings.steps:
@@ -218,7 +218,7 @@ def _restore(state: _State, path: Path, fingerprint: str) -> None:
 
 
 @contextmanager
-def _bar(name: str, steps: int, show: bool) -> Iterator[Callable[[int, float], None]]:
+def bar(name: str, steps: int, show: bool) -> Iterator[Callable[[int, float], None]]:
     """Progress on stderr: a bar on a terminal, a line now and then in a log."""
     if not show or not sys.stderr.isatty():
         every = max(1, steps // 40)

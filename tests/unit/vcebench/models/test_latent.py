@@ -46,8 +46,8 @@ def _check(model: LatentModel, kind: str) -> None:
         _close(mean, wanted["encoded"])
         assert bool(torch.isneginf(log_variance).all())
     else:
-        _close(mean, wanted["mean"])
-        _close((0.5 * log_variance).exp(), wanted["std"])
+        _close(mean, wanted["posterior_mean"])
+        _close((0.5 * log_variance).exp(), wanted["posterior_std"])
 
 
 @pytest.mark.parametrize("kind", ["txt", "cls"])
