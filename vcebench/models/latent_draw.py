@@ -46,7 +46,8 @@ def drawn(
     size = prior.space.encode(torch.zeros(1, *shape, device=prior.conditions.null.device)).shape[1:]
     noise = [torch.randn(size, generator=torch.Generator().manual_seed(k)) for k in seeds]
     made = []
-    for part in torch.stack(noise).to(prior.conditions.null.device).split(BATCH):
+    start = torch.stack(noise).to(prior.conditions.null.device)
+    for part in torch.chunk(start, -(-len(start) // BATCH)):
         bound = prior.bind(torch.zeros(len(part), dtype=torch.int64))
         z = denoised(bound, part, len(prior.schedule) - 1, scale, "null")
         made.append(bound.space.decode(z).clamp(-1, 1))

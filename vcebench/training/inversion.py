@@ -99,7 +99,8 @@ class Learner:
         kept = self._kept[t][:, None, None, None]
         noisy = kept.sqrt() * z + (1 - kept).sqrt() * noise
         total = 0.0
-        for rows in torch.arange(len(z)).split(part):
+        for first in range(0, len(z), part):
+            rows = slice(first, first + part)
             context = self.words.encoder(ids[rows])[0]
             found = self.model.network(noisy[rows], t[rows], context)
             loss = (found - noise[rows]).square().sum() / len(z)

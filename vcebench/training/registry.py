@@ -91,4 +91,5 @@ def write_card(recipe: Recipe, folder: Path) -> Path:
     """Write the model card of the networks in a folder, with the bounds of their recipe."""
     floors = {part.name: part.floors for part in recipe.parts}
     ceilings = {part.name: part.ceilings for part in recipe.parts}
-    return write_model_card(recipe.dataset, recipe.text, folder, floors, ceilings)
+    latent = {} if recipe.latent is None else recipe.latent.floors
+    return write_model_card(recipe.dataset, recipe.text, folder, floors, ceilings, latent)
