@@ -137,7 +137,7 @@ def load_latent(path: Path, layout: Layout = STABLE_DIFFUSION_1) -> LatentModel:
 
 
 def _from_folder(folder: Path) -> LatentModel:
-    diffusers, _ = _libraries()
+    diffusers, _ = libraries()
     kind = _read_json(folder / "vae" / "config.json").get("_class_name", "AutoencoderKL")
     if kind not in ("AutoencoderKL", "VQModel"):
         raise UserError(f"{folder / 'vae'} holds a {kind}; an AutoencoderKL or a VQModel is read")
@@ -173,7 +173,7 @@ def _part(folder: Path, name: str, kind: Any) -> Any:
 
 def _words(folder: Path, encoder: Any) -> Words:
     """The tokenizer of a folder with its text encoder, or with the one given."""
-    _, transformers = _libraries()
+    _, transformers = libraries()
     place = folder / "tokenizer"
     if not (place / "vocab.json").is_file() or not (place / "merges.txt").is_file():
         raise UserError(
@@ -216,7 +216,7 @@ def _chain(path: Path) -> Chain:
 
 
 def _from_file(path: Path, layout: Layout) -> LatentModel:
-    diffusers, transformers = _libraries()
+    diffusers, transformers = libraries()
     from diffusers.loaders import single_file_utils as converting
 
     content = load_file_safely(path)
@@ -289,7 +289,8 @@ def _filled(
     return network.eval().requires_grad_(False)
 
 
-def _libraries() -> tuple[Any, Any]:
+def libraries() -> tuple[Any, Any]:
+    """diffusers and transformers. Raises UserError with what to install if they are not there."""
     try:
         import diffusers
         import transformers

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vcebench.methods.core.schedule import scaled_linear_schedule
 from vcebench.training import augment
 from vcebench.training.half import half
 from vcebench.training.loop import Loss
@@ -150,9 +150,9 @@ def denoiser_loss(latents: Tensor, conditions: Conditions, scaling: float, batch
 
 def alphas_cumprod() -> Tensor:
     """ᾱ of the full chain, float32 with shape (1000,)."""
-    ends = np.sqrt([CHAIN["beta_start"], CHAIN["beta_end"]])
-    betas = np.linspace(*ends, int(CHAIN["num_train_timesteps"])) ** 2
-    return torch.from_numpy(np.cumprod(1 - betas)).float()
+    steps = int(CHAIN["num_train_timesteps"])
+    schedule = scaled_linear_schedule(CHAIN["beta_start"], CHAIN["beta_end"], steps, 0, "float32")
+    return torch.from_numpy(schedule.alphas_cumprod).float()
 
 
 @torch.no_grad()

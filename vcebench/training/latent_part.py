@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vcebench.models.latent_files import libraries
 from vcebench.training import latent
 from vcebench.training.latent import Conditions
 from vcebench.training.loop import LoopSettings, fit
@@ -116,9 +117,8 @@ def train_latent(
 
 
 def _train_autoencoder(part: LatentPart, folder: Path, state: Path, progress: bool) -> float:
-    from diffusers import AutoencoderKL
-
-    network = _fresh(part.first.seed, lambda: AutoencoderKL(**part.autoencoder))
+    diffusers, _ = libraries()
+    network = _fresh(part.first.seed, lambda: diffusers.AutoencoderKL(**part.autoencoder))
     images = part.pictures()
     seconds = _fit(
         part,
@@ -138,21 +138,21 @@ def _train_autoencoder(part: LatentPart, folder: Path, state: Path, progress: bo
 
 
 def _train_denoiser(part: LatentPart, folder: Path, state: Path, progress: bool) -> float:
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from diffusers.models.attention_processor import AttnProcessor
-
-    autoencoder: Any = AutoencoderKL.from_pretrained(
+    diffusers, _ = libraries()
+    autoencoder = diffusers.AutoencoderKL.from_pretrained(
         folder / "vae", torch_dtype=torch.float32, low_cpu_mem_usage=False
     )
     latents = latent.posteriors(autoencoder.eval(), part.pictures())
     conditions = part.reader.conditions(folder)
 
     def build() -> latent.DenoiserTrainer:
-        return latent.DenoiserTrainer(UNet2DConditionModel(**part.unet), part.reader.build())
+        network = diffusers.UNet2DConditionModel(**part.unet)
+        return latent.DenoiserTrainer(network, part.reader.build())
 
     trained = _fresh(part.second.seed, build)
     # The fused attention of PyTorch takes long backwards on a CPU, with heads as narrow as these.
-    trained.network.set_attn_processor(AttnProcessor())
+    plain = diffusers.models.attention_processor.AttnProcessor()
+    trained.network.set_attn_processor(plain)
     loss = latent.denoiser_loss(
         latents, conditions, autoencoder.config.scaling_factor, part.batches[1]
     )
@@ -161,9 +161,8 @@ def _train_denoiser(part: LatentPart, folder: Path, state: Path, progress: bool)
     copy.deepcopy(network).half().save_pretrained(folder / "unet")
     part.reader.save(trained.told, folder)
     chain = latent.CHAIN | {"beta_schedule": "scaled_linear", "steps_offset": 1}
-    DDIMScheduler(**chain, clip_sample=False, set_alpha_to_one=False).save_pretrained(
-        folder / "scheduler"
-    )
+    scheduler = diffusers.DDIMScheduler(**chain, clip_sample=False, set_alpha_to_one=False)
+    scheduler.save_pretrained(folder / "scheduler")
     (state / f"{part.name}-unet.pt").unlink(missing_ok=True)
     return seconds
 
