@@ -22,7 +22,18 @@ from vcebench.methods.dime import (
 )
 from vcebench.methods.dive import DiVE, DiVEFisher, DiVEFisherInverse
 from vcebench.methods.dvce import DVCE, DVCEConeProjection, DVCENoCone
+from vcebench.methods.eced import ECED, ECEDNoPrune
+from vcebench.methods.edict import ReleasedTiME, TiME, TiMENaive
 from vcebench.methods.fastdime import FastDiME, FastDiME2, FastDiME2Plus
+from vcebench.methods.identity import LatentIdentity, LatentIdentityClass
+from vcebench.methods.ldce import (
+    LDCE,
+    LDCEClass,
+    LDCECone,
+    LDCEFree,
+    LDCENoBackprop,
+    LDCENoConsensus,
+)
 from vcebench.methods.maskdime import MaskDiME, ReleasedMaskDiME
 from vcebench.methods.pgd import PGD
 from vcebench.methods.rcsb import (
@@ -44,6 +55,12 @@ _DIVE = (
     "Explanations, ICCV 2021"
 )
 _DVCE = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
+_ECED = "From Visual Explanations to Counterfactual Explanations with Latent Diffusion, WACV 2025"
+_LDCE = "Farid et al., Latent Diffusion Counterfactual Explanations, 2023"
+_TIME = (
+    "Jeanneret et al., Text-to-Image Models for Counterfactual Explanations: a Black-Box Approach, "
+    "WACV 2024"
+)
 _RCSB = (
     "Sobieski et al., Rethinking Visual Counterfactual Explanations Through Region Constraint, "
     "ICLR 2025"
@@ -114,6 +131,18 @@ def _rcsb(
 def _within(summary: str, where: str, region: str) -> Entry:
     """RCSB inside a region that is part of the id; else as C."""
     return Entry(RCSB, summary, f"{_RCSB}, {where}", _MOVES, preset="rcsb-c", region=region)
+
+
+def _ldce(
+    factory: type[Method], summary: str, backward: str, where: str = "as released", **fixed: Any
+) -> Entry:
+    nfe = f"2τ, of the conditional network{backward}"
+    return Entry(factory, summary, f"{_LDCE}, {where}", nfe, fixed, preset="ldce-txt")
+
+
+def _eced(summary: str, factory: type[Method] = ECED, **fixed: Any) -> Entry:
+    nfe = "2·T'·K, and as many backward passes, of the conditional network"
+    return Entry(factory, summary, f"{_ECED}; our reading of it", nfe, fixed, preset="eced-v")
 
 
 def _dive(
@@ -287,6 +316,77 @@ METHODS: dict[str, Entry] = {
         "the bridge alone: the region is filled again, without guidance",
         "Liu et al., I²SB: Image-to-Image Schrödinger Bridge, ICML 2023",
         "moves",
+    ),
+    "ldce-cls": Entry(
+        LDCEClass,
+        "latent diffusion told of classes; the class gradient counts where the condition agrees",
+        f"{_LDCE}, as released",
+        "2τ, of the conditional network, and 2τ backward passes",
+    ),
+    "ldce-txt": _ldce(
+        LDCE, "latent diffusion told by words; else as ldce-cls", ", and 2τ backward passes"
+    ),
+    "ldce-txt-free": _ldce(
+        LDCEFree,
+        "classifier-free guidance by words alone: what the released faces are made with",
+        "",
+        "released configuration of CelebA-HQ",
+    ),
+    "ldce-no-consensus": _ldce(
+        LDCENoConsensus, "ldce-txt with the class gradient everywhere", ", and 2τ backward passes"
+    ),
+    "ldce-no-distance": _ldce(
+        LDCE,
+        "ldce-txt without its pull to the input",
+        ", and τ backward passes",
+        distance_scale=0.0,
+    ),
+    "ldce-no-backprop": _ldce(
+        LDCENoBackprop, "ldce-txt with gradients through the decoder only", ""
+    ),
+    "ldce-cone": _ldce(
+        LDCECone,
+        "ldce-txt that turns the class gradient into a cone around the condition, not dropping it",
+        ", and 2τ backward passes",
+        "an option of the released program",
+    ),
+    "time": Entry(
+        TiME,
+        "exact inversion under learned words for a class, then those of the other; a black box",
+        f"{_TIME}, as released, with an exact inversion",
+        "8n, of the conditional network",
+    ),
+    "time-released": Entry(
+        ReleasedTiME,
+        "TiME as its pinned library inverts: not exactly",
+        f"{_TIME}, as released",
+        "8n, of the conditional network",
+        preset="time",
+    ),
+    "time-naive": Entry(
+        TiMENaive,
+        "TiME that begins from noise instead of an inversion",
+        f"{_TIME}, as released",
+        "2n, of the conditional network",
+        preset="time",
+    ),
+    "eced-v": _eced("attack among the latents where the classifier looks, denoised in a blend"),
+    "eced-r": _eced("eced-v by the second last block of a ResNet", layer="layer4.1"),
+    "eced-no-prune": _eced(
+        "eced-v whose gradient also moves what lies outside of the region", ECEDNoPrune
+    ),
+    "eced-no-tuning": _eced("eced-v with the decoder as it is", tuning_steps=0),
+    "latent-identity": Entry(
+        LatentIdentity,
+        "decoded as encoded: the floor under every method told by words",
+        "this package",
+        "0",
+    ),
+    "latent-identity-cls": Entry(
+        LatentIdentityClass,
+        "decoded as encoded: the floor under ldce-cls",
+        "this package",
+        "0",
     ),
     "xgem-plus": Entry(
         DiVE,

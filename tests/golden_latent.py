@@ -186,3 +186,26 @@ def close(actual: Tensor, expected: Tensor) -> None:
     """1e-5 times the largest magnitude of what is expected, or of 1."""
     scale = max(1.0, float(expected.abs().max()))
     torch.testing.assert_close(actual, expected, atol=1e-5 * scale, rtol=0)
+
+
+class Cam(nn.Module):
+    """The golden classifier whose fifth layer Score-CAM looks at."""
+
+    def __init__(self, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 9, 3, padding=1)
+        self.features = nn.Sequential(
+            convolution[0], nn.ReLU(), nn.AvgPool2d(2), convolution[1], nn.ReLU()
+        )
+        self.classifier = nn.Linear(9, 3)
+        self.load_state_dict(weights, strict=True)
+
+    def logits(self, x: Tensor) -> Tensor:
+        out: Tensor = self.classifier(self.features(x).mean(dim=(2, 3)))
+        return out
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.logits(x).argmax(dim=1)
+
+    def log_prob(self, x: Tensor, classes: Tensor) -> Tensor:
+        return self.logits(x).log_softmax(dim=1).gather(1, classes[:, None])[:, 0]

@@ -2,31 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
+from golden_latent import Cam
 
 from vcebench.methods.core.attributions import score_cam
-
-
-class Cam(nn.Module):
-    """The golden classifier whose fifth layer is looked at."""
-
-    def __init__(self, weights):
-        super().__init__()
-        convolution = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 9, 3, padding=1)
-        self.features = nn.Sequential(
-            convolution[0], nn.ReLU(), nn.AvgPool2d(2), convolution[1], nn.ReLU()
-        )
-        self.classifier = nn.Linear(9, 3)
-        self.load_state_dict(weights, strict=True)
-
-    def logits(self, x):
-        return self.classifier(self.features(x).mean(dim=(2, 3)))
-
-    def predict(self, x):
-        return self.logits(x).argmax(dim=1)
-
-    def log_prob(self, x, classes):
-        return self.logits(x).log_softmax(dim=1).gather(1, classes[:, None])[:, 0]
 
 
 @pytest.fixture(scope="module")
