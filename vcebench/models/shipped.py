@@ -24,7 +24,7 @@ from vcebench.models.classifier import (
     TargetClassifier,
 )
 from vcebench.models.latent_files import load_latent
-from vcebench.models.latent_role import LATENT, TEXT, TOKENS, Told, tell, what_is_said
+from vcebench.models.latent_role import CLASS, LATENT, TEXT, TOKENS, Told, tell, what_is_said
 from vcebench.models.small import FeatureView, ResidualEncoder, SmoothClassifier, build_network
 from vcebench.models.tokens import prepared, tokens_name
 from vcebench.settings.prompts import Prompts
@@ -72,6 +72,7 @@ FILES: dict[str, Files] = {
         other={"3-8-plain": "classifier-plain", "3-8-robust": "robust"},
         robust=("3-8", "4-9", "1-7", "3-8-plain", "3-8-robust"),
         codes=("autoencoder",),
+        latent=CLASS,
     ),
     "synthfaces": Files(
         classifier="classifier-{task}",

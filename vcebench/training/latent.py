@@ -91,6 +91,24 @@ class TextReader(nn.Module):
         return out
 
 
+class ClassReader(nn.Module):
+    """A row for each class and, behind them, for none.
+
+    Args:
+        classes: number of classes.
+        width: of a row.
+    """
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes + 1, width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Context (B, 1, C) of classes (B, 1)."""
+        out: Tensor = self.embedding(ids)
+        return out
+
+
 def autoencoder_loss(images: Tensor, batch: int) -> Loss:
     """Absolute differences of pictures, their edges and their cells' colours, and a little KL.
 
