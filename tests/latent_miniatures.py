@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vcebench.models.latent import Chain
-from vcebench.models.latent_files import Layout
+from vcebench.models.latent_layouts import Layout
 
 NETWORKS = Path(__file__).parent / "parity/golden/latent/networks"
 ARCH: dict[str, Any] = json.loads((NETWORKS / "arch.json").read_text())

@@ -18,11 +18,8 @@ from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import BinaryClassifier, PairClassifier, TargetClassifier
-from vcebench.models.latent_files import (
-    CLASS_CONDITIONAL_IMAGENET,
-    STABLE_DIFFUSION_1,
-    load_latent,
-)
+from vcebench.models.latent_files import load_latent
+from vcebench.models.latent_layouts import CLASS_CONDITIONAL_IMAGENET, STABLE_DIFFUSION_1
 from vcebench.models.latent_role import CLASS, LATENT, TOLD, Told, tell, what_is_said
 from vcebench.models.published import bridge_steps, load_published
 from vcebench.models.tokens import prepared

@@ -19,7 +19,7 @@ from vcebench.data.registry import dataset_entry, open_dataset
 from vcebench.errors import UserError
 from vcebench.models.bundle import Bundle
 from vcebench.models.latent import LatentModel
-from vcebench.models.latent_files import STABLE_DIFFUSION_1, load_latent
+from vcebench.models.latent_files import load_latent
 from vcebench.models.latent_role import digest
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
@@ -94,7 +94,7 @@ def of_dataset(
             lacking = latent_advice(cards[0], root) if cards else f"{dataset} has no latent network"
             raise UserError(lacking)
         card, place = there[0]
-        model = load_latent(place, STABLE_DIFFUSION_1)
+        model = load_latent(place)
         model = model.seeing((card.size, card.size), entry.size)
     return Subject(
         name=dataset,

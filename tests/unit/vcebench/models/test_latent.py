@@ -20,11 +20,8 @@ from safetensors.torch import save_file
 
 from vcebench.errors import UserError
 from vcebench.models.latent import LatentModel
-from vcebench.models.latent_files import (
-    CLASS_CONDITIONAL_IMAGENET,
-    STABLE_DIFFUSION_1,
-    load_latent,
-)
+from vcebench.models.latent_files import load_latent
+from vcebench.models.latent_layouts import CLASS_CONDITIONAL_IMAGENET, STABLE_DIFFUSION_1
 
 TOLERANCE = 1e-5
 
