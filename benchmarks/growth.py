@@ -15,6 +15,7 @@ import contextlib
 import multiprocessing
 import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -58,10 +59,15 @@ class Step:
 
 
 def steps(count: int, place: Path) -> Iterator[tuple[str, Sequence[str], Path]]:
-    """Name, command and the folder it writes, of every step for that many images, in order."""
+    """Name, command and the folder it writes, of every step for that many images, in order.
+
+    What `resume` costs is what it takes to see that every image is there.
+    """
     run, site = place / "run", place / "site"
     shard, limit = f"{run}-shard-0-of-1", ("--limit", str(count))
-    yield "run", (*RUN, *limit, "--output", str(run), "--shard", "0/1"), Path(shard)
+    explain = (*RUN, *limit, "--output", str(run), "--shard", "0/1")
+    yield "run", explain, Path(shard)
+    yield "resume", explain, Path(shard)
     yield "merge", ("merge", shard, "--no-metrics", "-o", str(run)), run
     yield "evaluate", ("evaluate", str(run), "--threads", "1"), run
     yield "evaluate again", ("evaluate", str(run), "--threads", "1"), run
@@ -90,6 +96,7 @@ def _step(name: str, count: int, words: Sequence[str], folder: Path) -> Step:
         child.join()
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
+    print(f"{count:,} images, {name}: {seconds:.2f} s", file=sys.stderr, flush=True)
     return Step(name, count, seconds, memory, len(files), size)
 
 

@@ -55,7 +55,14 @@ _DIVE = (
     "Explanations, ICCV 2021"
 )
 _DVCE = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
-_ECED = "From Visual Explanations to Counterfactual Explanations with Latent Diffusion, WACV 2025"
+_DECODED = (
+    "this package; Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, "
+    "CVPR 2022"
+)
+_ECED = (
+    "Luu et al., From Visual Explanations to Counterfactual Explanations with Latent Diffusion, "
+    "WACV 2025"
+)
 _LDCE = "Farid et al., Latent Diffusion Counterfactual Explanations, 2023"
 _TIME = (
     "Jeanneret et al., Text-to-Image Models for Counterfactual Explanations: a Black-Box Approach, "
@@ -371,7 +378,9 @@ METHODS: dict[str, Entry] = {
         preset="time",
     ),
     "eced-v": _eced("attack among the latents where the classifier looks, denoised in a blend"),
-    "eced-r": _eced("eced-v by the second last block of a ResNet", layer="layer4.1"),
+    "eced-r": _eced(
+        "eced-v by the second of the last three blocks of a ResNet-50", layer="layer4.1"
+    ),
     "eced-no-prune": _eced(
         "eced-v whose gradient also moves what lies outside of the region", ECEDNoPrune
     ),
@@ -379,13 +388,13 @@ METHODS: dict[str, Entry] = {
     "latent-identity": Entry(
         LatentIdentity,
         "decoded as encoded: the floor under every method told by words",
-        "this package",
+        _DECODED,
         "0",
     ),
     "latent-identity-cls": Entry(
         LatentIdentityClass,
         "decoded as encoded: the floor under ldce-cls",
-        "this package",
+        _DECODED,
         "0",
     ),
     "xgem-plus": Entry(

@@ -1,4 +1,4 @@
-"""ECED against our float64 reference of the paper's text, and its denoising against BLD's script."""
+"""ECED against our float64 reference of its text, and its denoising against the script of BLD."""
 
 import pytest
 import torch

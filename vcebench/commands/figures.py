@@ -35,24 +35,28 @@ def figures(
     ),
     dataset: Annotated[
         str | None,
-        typer.Option(help="efficiency of this data set's measured methods; else as printed"),
+        typer.Option(help="efficiency and field of this data set's measured methods"),
     ] = None,
+    task: Annotated[str | None, typer.Option(help="whose field is drawn; else the first")] = None,
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     image: Annotated[str | None, typer.Option(help="id of the image for the heat maps")] = None,
     config: OwnConfig = None,
     data_root: DataRoot = None,
     form: Annotated[FileForm, typer.Option("--format", help="file format")] = FileForm.png,
 ) -> None:
-    """Draw figures: ladder and evaluations, heat maps, COUT curves, correlations, efficiency.
+    """Draw figures: ladder, heat maps, COUT curves, correlations, efficiency, the field.
 
     Those that cannot be drawn (no trace, no attributes) are named with the reason on stderr.
-    Without a run only the efficiency scatter is drawn: time against FID, circle area by memory.
+    Without a run the efficiency scatter is drawn, time against FID, circle area by memory (with
+    --dataset as measured, else as printed); and with --dataset the field: every method that was
+    measured on a task of an embedded set, by what it costs and how often an independent network
+    sees the target.
 
     Examples:
 
       vcebench figures runs/synthfaces-smile-maskdime-1f0e runs/synthfaces-smile-fastdime-5b1c
 
-      vcebench figures --dataset synthfaces --format pdf
+      vcebench figures --dataset synthfaces --task smile-plain --format pdf
     """
     from vcebench.folders.images import write_atomic
     from vcebench.folders.store import writing
@@ -62,6 +66,8 @@ def figures(
     plans = _of_runs(folders, image, config, data_root) if folders else {}
     if not folders or dataset:
         plans["efficiency"] = lambda: _efficiency(dataset, runs)
+    if dataset:
+        plans["field"] = lambda: _field(dataset, task, runs)
     for name, draw in plans.items():
         try:
             picture = draw()
@@ -149,3 +155,26 @@ def _efficiency(dataset: str | None, runs: Path) -> Figure:
             f"`vcebench sweep --table 7 --dataset {dataset}` and --table 1 measure them"
         )
     return figures.efficiency(points, f"Measured on {dataset}, {task}")
+
+
+def _field(dataset: str, task: str | None, runs: Path) -> Figure:
+    from vcebench.jobs.field import TASKS
+    from vcebench.jobs.fieldrows import gather, waiting
+    from vcebench.results.measurements import stored_runs
+    from vcebench.showing.fieldfigure import field_map
+
+    if dataset not in TASKS:
+        raise UserError(f"the field is one of embedded sets: {', '.join(TASKS)}")
+    rows = gather(dataset, stored_runs(runs)[0])
+    known = dict.fromkeys([*TASKS[dataset], *(row.task for row in rows)])
+    shown = task or TASKS[dataset][0]
+    if shown not in known:
+        raise UserError(f"nothing is measured on {dataset} {shown}; use {', '.join(known)}")
+    lacking = [wanted.method for wanted in waiting(dataset, rows) if wanted.task == shown]
+    picture = field_map([row for row in rows if row.task == shown], lacking)
+    if picture is None:
+        raise UserError(
+            f"no method is measured on {dataset} {shown}; "
+            f"`vcebench sweep --all --dataset {dataset}` measures them"
+        )
+    return picture

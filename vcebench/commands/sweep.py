@@ -28,7 +28,7 @@ def sweep(
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     export: Annotated[
         Path | None,
-        typer.Option(help="also write the figures to DATASET-tableN.csv in this folder"),
+        typer.Option(help="also write the figures to DATASET-tableN.csv or DATASET-field.csv here"),
     ] = None,
     only_export: Annotated[bool, typer.Option(help="write what is there, run nothing")] = False,
     dry_run: Annotated[bool, typer.Option(help="only say what would be run")] = False,
@@ -50,7 +50,7 @@ def sweep(
 
       vcebench sweep --table 4 --dataset synthfaces --limit 256 --export results/embedded
 
-      vcebench sweep --all --dataset synthfaces --budget 2h
+      vcebench sweep --all --dataset synthfaces --budget 2h --export results/embedded
     """
     from vcebench.formats import Table
     from vcebench.jobs.field import field_plan, seconds
@@ -65,8 +65,6 @@ def sweep(
         raise UserError("say what to run: --table N, or --all")
     planned: Sequence[Planned]
     if table is None:
-        if export is not None or only_export:
-            raise UserError("--export writes the file of a table: say --table N")
         field = field_plan(dataset, limit)
         planned = field.planned
         for (task, method), reason in field.left_out.items():
@@ -90,8 +88,13 @@ def sweep(
     if table is not None and not dry_run:
         for path in evaluate_first(stored_runs(runs)[0], planned, threads, data_root):
             say(f"evaluated on fewer images: {path}")
-    if export is not None and table is not None and not dry_run:
-        say(f"written: {write(table, dataset, runs, export)}")
+    if export is not None and not dry_run:
+        path = (
+            _export_field(dataset, runs, export, threads)
+            if table is None
+            else write(table, dataset, runs, export)
+        )
+        say(f"written: {path}")
     rows = [
         {"state": one.state, "command": one.planned.command, "run folder": one.path}
         for one in outcomes
@@ -103,3 +106,13 @@ def sweep(
     failed = [one for one in outcomes if one.state == "failed"]
     if failed:
         raise UserError(f"{len(failed)} of {len(outcomes)} runs failed; their messages are above")
+
+
+def _export_field(dataset: str, runs: Path, folder: Path, threads: int | None) -> Path:
+    from vcebench.jobs import fieldrows
+    from vcebench.results.measurements import stored_runs
+
+    for path in fieldrows.evaluate_longer(dataset, stored_runs(runs)[0], threads):
+        say(f"evaluated on fewer images: {path}")
+    rows = fieldrows.gather(dataset, stored_runs(runs)[0], folder)
+    return fieldrows.export(rows, dataset, folder)

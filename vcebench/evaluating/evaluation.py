@@ -18,7 +18,7 @@ from vcebench.evaluating.extraction import extract
 from vcebench.evaluating.families import FAMILIES, Context
 from vcebench.evaluating.foreign import remarks
 from vcebench.evaluating.verdicts import FILED, as_filed, verdicts
-from vcebench.folders.rows import NOT_KNOWN, Row, nfe_per_try
+from vcebench.folders.rows import NOT_KNOWN, Row, backward_per_image, nfe_per_try
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.scratch import scratch_folder
 from vcebench.metrics import frechet
@@ -49,6 +49,7 @@ class Evaluation:
         float_fr: flip rate before quantisation, in percent; None without images, or not known.
         seconds_per_image: mean share of the wall time; None without images, or not known.
         nfe_per_try: mean evaluations of the prior per image and try; None where not known.
+        backward_per_image: mean backward passes through the prior; None where not known.
         memory_of: what `peak_memory` counted.
         protocol: name and version of the definitions.
         notes: what a reader should know beside the numbers.
@@ -71,6 +72,7 @@ class Evaluation:
     judge: str | None = None
     already_target: int = 0
     nfe_per_try: float | None = None
+    backward_per_image: float | None = None
 
 
 def evaluate(
@@ -147,6 +149,7 @@ def evaluate(
         float_fr=_mean(_known([row.flipped_float for row in finite]), 100),
         seconds_per_image=_mean(seconds),
         nfe_per_try=nfe_per_try(rows),
+        backward_per_image=backward_per_image(rows),
         memory_of=memory_of,
         protocol=manifest["protocol"],
         notes=tuple(notes),

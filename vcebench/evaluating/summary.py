@@ -121,6 +121,7 @@ def document(folder: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
         "float_fr": evaluation.float_fr,
         "seconds_per_image": evaluation.seconds_per_image,
         "nfe_per_try": evaluation.nfe_per_try,
+        "backward_per_image": evaluation.backward_per_image,
         "peak_memory_of": evaluation.memory_of,
         "metrics": records(evaluation),
         "notes": list(evaluation.notes),

@@ -74,6 +74,7 @@ class _Metrics(_Part):
     networks: dict[str, _Network] = {}
     judge: str | None = None
     nfe_per_try: _Number | None = None
+    backward_per_image: _Number | None = None
     images: Annotated[int, Field(ge=0)]
     metrics: list[_Record]
     notes: list[str] = []

@@ -98,6 +98,12 @@ def nfe_per_try(rows: Iterable[Row]) -> float | None:
     return math.fsum(found) / len(found) if found else None
 
 
+def backward_per_image(rows: Iterable[Row]) -> float | None:
+    """Mean backward passes through the prior per image; None where nobody counted any."""
+    found = [row.backward for row in rows if row.backward is not None]
+    return math.fsum(found) / len(found) if found else None
+
+
 _ARROW = {
     str: pa.string(),
     int: pa.int64(),

@@ -1,8 +1,9 @@
 """Regression pins: metric rows of a small fixed subset, compared with results/baseline/*.json.
 
-A condition is a method on the first images of `synthfaces`; its file holds the command, the
-metrics and the tolerance of each. Runs are bit-equal on one machine and build; the tolerances
-leave room for another processor's rounding, which can flip an image or move a mask's edge.
+A condition is a method on the first images of a task, one method of every family at least; its
+file holds the command, the metrics and the tolerance of each. Runs are bit-equal on one machine and
+build; the tolerances leave room for another processor's rounding, which can flip an image or move a
+mask's edge.
 """
 
 from __future__ import annotations
@@ -65,7 +66,14 @@ class Condition:
         )
 
 
-CONDITIONS = (Condition("maskdime"), Condition("fastdime"), Condition("no-mask-s8"))
+CONDITIONS = (
+    *(Condition("maskdime"), Condition("fastdime"), Condition("no-mask-s8"), Condition("pgd")),
+    Condition("svce", "digits", "3-8-robust"),
+    Condition("dvce", "digits", "3-8-plain"),
+    Condition("rcsb-c", "digits", "3-8"),
+    Condition("ace-l1", "digits", "3-8"),
+)
+"""Methods that walk among codes join when their networks ship."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from vcebench.errors import StoppedError, UserError
 from vcebench.folders import inside
-from vcebench.folders.images import write_atomic
 from vcebench.folders.runfolder import METRICS
 from vcebench.folders.store import writing
 from vcebench.jobs.plan import DIVERSITY_METHODS, Planned, existing, is_slow, plan, table_on
-from vcebench.results.collection import DIVERSITY, file_name, gather
-from vcebench.results.measurements import Measurement, StoredRun, stored_runs, to_csv
+from vcebench.results.collection import DIVERSITY, file_name, gather, write_rows
+from vcebench.results.measurements import Measurement, StoredRun, stored_runs
 from vcebench.results.tables.layouts import TRUTH
 from vcebench.settings.config import Setting
 from vcebench.settings.request import Request, resolve
@@ -197,9 +196,7 @@ def export(table: str, dataset: str, runs: Path, folder: Path) -> Path:
     if not rows:
         raise UserError(f"nothing is measured for table {table} on {dataset}; run the sweep first")
     path = folder / file_name(dataset, table)
-    with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, to_csv(rows).encode())
+    write_rows(rows, path)
     return path
 
 

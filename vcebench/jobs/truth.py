@@ -14,14 +14,12 @@ from vcebench.data.base import HasTruth
 from vcebench.data.registry import dataset_entry, open_dataset
 from vcebench.data.synthfaces.shortcuts import SHORTCUTS
 from vcebench.errors import UserError, user_errors
-from vcebench.folders.images import write_atomic
-from vcebench.folders.store import writing
 from vcebench.jobs import sanity
 from vcebench.jobs.plan import SLOW_IMAGES, Planned, existing, is_slow
 from vcebench.jobs.sweep import evaluate_on_first
 from vcebench.models.shipped import IGNORANT
-from vcebench.results.collection import committed_usual
-from vcebench.results.measurements import Measurement, StoredRun, read_csv, to_csv
+from vcebench.results.collection import FIELD, committed, committed_usual, write_rows
+from vcebench.results.measurements import Measurement, StoredRun, read_csv
 from vcebench.results.published import data_folder
 
 IMAGES = 128
@@ -157,21 +155,27 @@ def gather(
     )
 
 
-def beside(dataset: str, stored: Sequence[StoredRun]) -> list[Measurement]:
-    """Figures of stored runs that are not planned here, for the table alone.
+def beside(
+    dataset: str, stored: Sequence[StoredRun], folder: Path | None = None
+) -> list[Measurement]:
+    """Figures of stored runs that are not planned here, and of the field, for the table alone.
 
     They are of images made elsewhere, of methods that are no rows of the file, and of other tasks
     of the data set. They enter neither the file of a data set nor the rank correlations.
     """
     tasks = tasks_of(dataset)
-    return [
+    measured = [
         figure
         for run in stored
         if run.config.dataset == dataset and not run.others and run.usual_tau
-        if run.config.method not in METHODS or run.config.task not in tasks
         for figure in run.figures
-        if figure.metric in METRICS
     ]
+    shown = {
+        row.key: row
+        for row in (*committed(dataset, FIELD, folder), *measured)
+        if row.metric in METRICS and (row.method not in METHODS or row.task not in tasks)
+    }
+    return list(shown.values())
 
 
 def _measures(row: Measurement, wanted: Planned) -> bool:
@@ -204,7 +208,5 @@ def export(rows: Sequence[Measurement], dataset: str, folder: Path) -> Path:
     if not rows:
         raise UserError(f"nothing is measured on {dataset}; `vcebench truth` without --only-stored")
     path = committed_path(dataset, folder)
-    with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, to_csv(rows).encode())
+    write_rows(rows, path)
     return path

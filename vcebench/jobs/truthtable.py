@@ -81,13 +81,16 @@ class Agreement:
     n: int
 
 
-def agreements(rows: Sequence[Measurement], scope: str = "all") -> list[Agreement]:
+def agreements(
+    rows: Sequence[Measurement], scope: str = "all", truths: Sequence[str] = GROUND_TRUTH
+) -> list[Agreement]:
     """Rank correlations over methods × tasks, of the runs with the most images of their task.
 
     Args:
         rows: from `truth.gather`.
         scope: "all" pairs; "within tasks": ranks among the methods of a task, so that tasks that
             are hard for every method do not count; "without pgd".
+        truths: ids of the ground-truth metrics.
     """
     table = by_row([row for row in rows if row.metric not in SANITY])
     most: dict[str, int] = {}
@@ -100,7 +103,7 @@ def agreements(rows: Sequence[Measurement], scope: str = "all") -> list[Agreemen
         and not (scope == "without pgd" and key[1] == ATTACK)
     }
     rank = _ranks_within if scope == "within tasks" else _ranks
-    return [_agreement(chosen, p, t, rank) for p in PUBLISHED for t in GROUND_TRUTH]
+    return [_agreement(chosen, p, t, rank) for p in PUBLISHED for t in truths]
 
 
 def _agreement(

@@ -6,18 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcebench.folders.images import write_atomic
+from vcebench.folders.store import writing
 from vcebench.results.measurements import (
     Measurement,
     StoredRun,
     complexities,
     read_csv,
     stored_runs,
+    to_csv,
 )
 from vcebench.results.published import data_folder
 from vcebench.results.tables.layouts import LAYOUTS, Layout
 
 DIVERSITY = "diversity"
 """Not a table of the paper but a paragraph: σ_L over five seeds."""
+
+FIELD = "field"
+"""Nor is this one: every method of the package on the same first images."""
 
 TABLES = ("1", "2", "3", "4", "5", "7", DIVERSITY)
 
@@ -40,7 +46,16 @@ class Collection:
 
 def file_name(dataset: str, table: str) -> str:
     """Name of the committed file of a data set and table."""
-    return f"{dataset}-{table}.csv" if table == DIVERSITY else f"{dataset}-table{table}.csv"
+    return (
+        f"{dataset}-{table}.csv" if table in (DIVERSITY, FIELD) else f"{dataset}-table{table}.csv"
+    )
+
+
+def write_rows(rows: Iterable[Measurement], path: Path) -> None:
+    """Write a committed file. Raises `UserError` if it cannot be written."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, to_csv(rows).encode())
 
 
 def committed(dataset: str, table: str, folder: Path | None = None) -> list[Measurement]:
@@ -51,7 +66,8 @@ def committed(dataset: str, table: str, folder: Path | None = None) -> list[Meas
 
 def committed_usual(dataset: str, folder: Path | None = None) -> list[Measurement]:
     """Committed rows of a data set from all tables whose runs have the preset's settings."""
-    return [row for number in USUAL_TABLES for row in committed(dataset, number, folder)]
+    numbers = (FIELD, *USUAL_TABLES)
+    return [row for number in numbers for row in committed(dataset, number, folder)]
 
 
 def collect(

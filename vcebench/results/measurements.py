@@ -16,16 +16,13 @@ from typing import Any
 
 from vcebench.data.registry import DATASETS, dataset_entry
 from vcebench.errors import UserError, one_line, user_errors
-from vcebench.folders.rows import NOT_KNOWN, nfe_per_try
+from vcebench.folders.rows import NOT_KNOWN, backward_per_image, nfe_per_try
 from vcebench.folders.runfolder import MANIFEST, RunFolder, seed_folders
 from vcebench.methods.registry import METHODS
 from vcebench.settings.config import RunConfig
 from vcebench.settings.origin import Imported
 from vcebench.settings.presets import preset
 from vcebench.settings.request import configured_method, usual_settings
-
-DERIVED = ("nfe_per_try", "complexity")
-"""Figures beside the registry's metrics; the README of results/embedded says what they are."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,11 @@ def read_run(path: Path) -> StoredRun:
     for name in folder.metrics_files():
         document = folder.metrics(name)
         if document is not None:
-            figures += _figures(document, manifest, config, _seeds(path, config))
+            own = _figures(document, manifest, config, _seeds(path, config))
+            backward = _backward(folder, document)
+            if backward is not None:
+                own += _derived(own, "backward_per_image", backward)
+            figures += own
     whole = folder.metrics() or {}
     # Evaluations of earlier versions did not say it.
     if "nfe_per_try" in whole:
@@ -145,6 +146,15 @@ def read_run(path: Path) -> StoredRun:
         figures += _derived(figures, "nfe_per_try", per_try)
     others, usual_tau = deviations(config)
     return StoredRun(path, config, others, usual_tau, tuple(figures), per_try)
+
+
+def _backward(folder: RunFolder, document: dict[str, Any]) -> float | None:
+    """Backward passes per image of an evaluation; earlier versions did not say them."""
+    if "backward_per_image" in document:
+        found: float | None = document["backward_per_image"]
+        return found
+    explained = [row for row in folder.rows() if not row.already_target]
+    return backward_per_image(explained[: document["images"]])
 
 
 def deviations(config: RunConfig) -> tuple[tuple[str, ...], bool]:

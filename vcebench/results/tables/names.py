@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from vcebench.methods.registry import METHODS as REGISTRY
 from vcebench.metrics.registry import METRICS
 from vcebench.settings.origin import published_name
 
@@ -95,6 +96,25 @@ TASKS: dict[str, str] = {
 }
 
 
+FAMILIES: dict[str, str] = {
+    **dict.fromkeys(("dime", "fastdime", "maskdime"), "guided denoising (DiME's)"),
+    "dvce": "gradients through the prior (DVCE)",
+    "ace": "attack through a denoiser (ACE)",
+    "rcsb": "inpainting bridge (RCSB)",
+    **dict.fromkeys(("dive", "steex"), "codes of an autoencoder"),
+    **dict.fromkeys(("ldce", "time", "eced"), "latent diffusion"),
+    "svce": "pixels of a robust classifier (SVCE)",
+    "pgd": "adversarial attack (PGD)",
+}
+"""Module of a method's class → what methods of that kind are called together."""
+
+
+def family(method: str) -> str:
+    """The family of a registered method; its own id where none is known."""
+    factory = REGISTRY[method].factory
+    return FAMILIES.get(factory.__module__.rpartition(".")[2], method)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
@@ -134,6 +154,8 @@ EXTRA: dict[str, tuple[str, Literal["higher", "lower"] | None]] = {
     "fid_plus": ("FID+", "lower"),
     "background_loss": ("Background loss", None),  # of three parts of one experiment
     "seconds_per_image": ("Seconds per image", "lower"),
+    "nfe_per_try": ("NFE per try", "lower"),
+    "backward_per_image": ("Backward", "lower"),
 }
 _DIGITS = {"fva": 1, "fr": 1, "fr_top1": 1, "oracle_fr": 1, "time": 1, "peak_memory": 0, "nfe": 0}
 _DIGITS |= {"l1": 4, "l1_norm": 1, "l15_norm": 2, "l2_norm": 2, "sigma_l": 4, "kid": 4}

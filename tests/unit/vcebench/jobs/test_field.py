@@ -112,8 +112,8 @@ def test_the_command_says_what_it_would_run_and_what_cannot(tmp_path, capsys):
     assert "not on 3-8: rcsb-truth: the true region of digits 3-8 is not known" in said.err
     assert main(["sweep", "--all", "--table", "1", "--dataset", "digits"]) == USAGE
     assert main(["sweep", "--dataset", "digits"]) == USAGE
-    assert main([*command, "--export", str(tmp_path)]) == USAGE
-    assert "say --table N" in capsys.readouterr().err
+    assert main([*command, "--only-export", "--export", str(tmp_path)]) == USAGE
+    assert "nothing is measured on digits; run the sweep first" in capsys.readouterr().err
 
 
 def test_a_field_is_run_found_again_and_ranked(tmp_path, monkeypatch, capsys):

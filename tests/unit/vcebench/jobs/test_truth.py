@@ -272,7 +272,7 @@ def test_methods_and_tasks_beyond_the_file_stand_in_the_table_alone(tmp_path, fa
     fake_run(tmp_path / "c", "maskdime", wanted, **about, task="smile")
     fake_run(tmp_path / "d", "ace-l1", wanted, **about, task="smile", settings={"iterations": 3})
     stored = stored_runs(tmp_path)[0]
-    found = {(f.task, f.method) for f in beside("synthfaces", stored)}
+    found = {(f.task, f.method) for f in beside("synthfaces", stored, tmp_path)}
     assert found == {("smile", "ace-l1"), ("age", "maskdime")}
     kept = gather("synthfaces", stored, 4, tmp_path)
     assert {row.method for row in kept} <= set(METHODS)

@@ -59,12 +59,23 @@ def test_evaluations_per_try_do_not_count_retries(tmp_path, fake_run):
     assert run.nfe_per_try == 60
 
 
+def test_backward_passes_are_those_of_the_images_evaluated(tmp_path, fake_run):
+    path = fake_run(tmp_path / "run", images=2, rows=[{"backward": 60}, {"backward": 180}])
+    document = json.loads((path / "metrics.json").read_text())
+    (path / "metrics-first-1.json").write_text(json.dumps({**document, "images": 1}))
+    found = [f for f in read_run(path).figures if f.metric == "backward_per_image"]
+    assert {f.images: f.value for f in found} == {1: 60, 2: 120}
+
+
 def test_evaluations_per_try_that_the_metrics_tell_need_no_rows(tmp_path, fake_run, monkeypatch):
     path = fake_run(tmp_path / "run")
     document = json.loads((path / "metrics.json").read_text())
-    (path / "metrics.json").write_text(json.dumps({**document, "nfe_per_try": 12.5}))
+    told = {**document, "nfe_per_try": 12.5, "backward_per_image": 7.5}
+    (path / "metrics.json").write_text(json.dumps(told))
     monkeypatch.delattr(RunFolder, "rows")
-    assert read_run(path).nfe_per_try == 12.5
+    run = read_run(path)
+    assert run.nfe_per_try == 12.5
+    assert [f.value for f in run.figures if f.metric == "backward_per_image"] == [7.5]
     (path / "shards/00000.parquet").write_bytes(b"")
     assert "cannot be read" in stored_runs(tmp_path)[1][0]
 
