@@ -228,6 +228,17 @@ def lacking(dataset: str, task: Task, needs: Set[str]) -> str | None:
     return f"{dataset} ships without {', '.join(gone)}" if gone else None
 
 
+def digests(dataset: str, task: Task, needs: Set[str]) -> dict[str, str]:
+    """Role → SHA-256 of the files that images are made with; a file that lacks has none.
+
+    Args:
+        dataset, task, needs: see `lacking`; raises NetworkFileError for a role that does not ship.
+    """
+    names = _names(dataset, task, needs, metrics=False, classifier="task")
+    paths = {role: _path(dataset, name) for role, name in names.items()}
+    return {role: sha256(path) for role, path in paths.items() if path.is_file()}
+
+
 def _path(dataset: str, name: str) -> Path:
     return ASSETS / dataset / f"{name}.safetensors"
 
