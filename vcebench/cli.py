@@ -24,6 +24,7 @@ from vcebench.commands import (
     leaderboard,
     listing,
     outside,
+    prepare,
     profile,
     region,
     report,
@@ -82,6 +83,7 @@ app.command()(leaderboard.remake)
 app.command()(leaderboard.pack)
 app.command()(train.train)
 app.command()(show.show)
+app.command()(prepare.prepare)
 app.command()(check.check)
 app.command()(calibrate.calibrate)
 app.add_typer(weights.app, name="weights")

@@ -31,6 +31,10 @@ def show(
         bool,
         typer.Option("--robust", help="what classifiers take for the other class"),
     ] = False,
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="what the latent diffusion model draws of these words"),
+    ] = None,
     data_root: DataRoot = None,
 ) -> None:
     """Draw a contact sheet of a data set, or of your own images, or of what networks draw.
@@ -43,6 +47,8 @@ def show(
 
       vcebench show synthfaces --prior --output samples.png
 
+      vcebench show synthfaces --prompt "a photo of a smiling person with a hat"
+
       vcebench show --config mine.toml --prior
     """
     from vcebench.errors import UserError, user_errors
@@ -54,7 +60,11 @@ def show(
     if (dataset is None) == (config is None):
         raise UserError("say what to show: a data set, or --config FILE.toml for your own")
     with user_errors():
-        if config is not None:
+        if prompt is not None:
+            from vcebench.showing.samples import prompt_sheet
+
+            picture = prompt_sheet(dataset, config, prompt)
+        elif config is not None:
             picture = _own(config, prior)
         elif prior:
             from vcebench.showing.samples import prior_sheet

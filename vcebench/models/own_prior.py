@@ -6,7 +6,7 @@ A prior that was trained here, of diffusers, or of guided-diffusion; or a bridge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ class LoadedPrior:
         name: for tables.
         notes: what a person should know.
         channels: of the images that it was trained on, 1 or 3.
+        hashes: role → SHA-256 of what made it, where that is more than its weights.
     """
 
     prior: Prior
     name: str
     notes: tuple[str, ...] = ()
     channels: int = 3
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_prior(part: PriorPart) -> LoadedPrior:

@@ -14,6 +14,7 @@ from vcebench.folders.images import Codec
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
+from vcebench.models.latent_role import LATENT
 from vcebench.models.loading import load_bundle
 from vcebench.models.normalise import Coloured
 from vcebench.running.precision import HALF, in_precision, layout
@@ -22,8 +23,6 @@ from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
 from vcebench.settings.request import method_of, needs_of
 
-LATENT = frozenset({"latent-text", "latent-class"})
-"""Roles of a conditional network that walks among an autoencoder's latents."""
 WALKED = frozenset({"prior", "bridge"}) | LATENT
 """Roles of the one network that a method walks on; it is the bundle's prior."""
 CODED = frozenset({"autoencoder", "segments"})
@@ -44,7 +43,9 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
             task = stored_custom(config.custom)
             if "perceptual" in needs:
                 needs_perceptual(config.guidance.lambda_perceptual)
-            return load_own_bundle(task, config.device, needs=needs, metrics=metrics)
+            return load_own_bundle(
+                task, config.device, needs=needs, metrics=metrics, prompts=config.prompts
+            )
         return load_bundle(
             config.dataset,
             config.task,
@@ -52,6 +53,7 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
             needs=needs,
             metrics=metrics,
             classifier=config.classifier,
+            prompts=config.prompts,
         )
 
 

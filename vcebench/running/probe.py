@@ -24,7 +24,8 @@ from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.space import Autoencoder
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
-from vcebench.running.assemble import LATENT, WALKED
+from vcebench.models.latent_role import LATENT
+from vcebench.running.assemble import WALKED
 from vcebench.running.halving import is_out_of_memory
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig

@@ -23,6 +23,10 @@
     [bridge]                        # for methods that walk on one, such as rcsb-c
     trained = "bridge.safetensors"  # by vcebench train bridge
 
+    [latent]                        # for methods among latents, such as ldce-txt and time
+    stable_diffusion = "FOLDER"     # of diffusers, or a single file of Stable Diffusion 1.x
+    prompts = ["a photo of a healthy leaf", "a photo of a leaf with rust"]
+
     [run]
     method = "maskdime"
 
@@ -49,6 +53,7 @@ from vcebench.settings.parts import (
     BridgePart,
     ClassifierPart,
     DataPart,
+    LatentPart,
     OraclePart,
     Part,
     PriorPart,
@@ -58,7 +63,7 @@ from vcebench.settings.parts import (
 class CustomTask(Part):
     """Everything about a task of somebody's own that a run has to know; paths are absolute.
 
-    prior, bridge: what a method walks on; None for methods that do without.
+    prior, bridge, latent: what a method walks on; None for methods that do without.
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
     classifier: None for imports, which do without.
@@ -67,7 +72,7 @@ class CustomTask(Part):
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"classifier", "prior", "bridge", "robust", "oracle", "representation"}
+        {"classifier", "prior", "bridge", "latent", "robust", "oracle", "representation"}
     )
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
@@ -76,6 +81,7 @@ class CustomTask(Part):
     classifier: ClassifierPart | None = None
     prior: PriorPart | None = None
     bridge: BridgePart | None = None
+    latent: LatentPart | None = None
     robust: ClassifierPart | None = None
     oracle: OraclePart | None = None
     representation: ClassifierPart | None = None
@@ -193,6 +199,7 @@ _PATHS = {
     "oracle": ("torchscript", "weights", "folder", "trained"),
     "representation": ("torchscript", "weights", "folder", "trained"),
     "bridge": ("trained",),
+    "latent": ("stable_diffusion", "tokens"),
 }
 
 

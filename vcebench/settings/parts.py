@@ -228,6 +228,21 @@ class PriorPart(Part):
         return self
 
 
+class LatentPart(Part):
+    """A latent diffusion model, for methods that walk among an autoencoder's latents.
+
+    stable_diffusion: a folder of diffusers, or a single file of Stable Diffusion 1.x.
+    prompts: what it is told of each class, in their order.
+    tokens: words that `vcebench prepare time` has learnt, for methods that need them.
+    size: height and width that its autoencoder sees; that of the images unless given.
+    """
+
+    stable_diffusion: Path
+    prompts: tuple[StrictStr, ...] = ()
+    tokens: Path | None = None
+    size: Side | tuple[Side, Side] | None = None
+
+
 class BridgePart(Part):
     """The inpainting bridge that RCSB walks on, as `vcebench train bridge` leaves it."""
 

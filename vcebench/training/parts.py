@@ -14,6 +14,7 @@ from torch import nn
 
 from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
+from vcebench.training.latent_part import LatentPart
 from vcebench.training.loop import Fitted, LoopSettings, Loss, fit
 from vcebench.weights.shipped import read_card, save_network, sha256, update_card
 
@@ -99,6 +100,7 @@ class Recipe:
     dataset: str
     text: str
     parts: tuple[Part, ...]
+    latent: LatentPart | None = None
 
 
 def train_part(
