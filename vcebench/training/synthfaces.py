@@ -24,6 +24,7 @@ from vcebench.training.faces import (
     portraits,
     verification_figures,
 )
+from vcebench.training.latent_recipes import faces_part
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.rendered import (
@@ -76,7 +77,7 @@ def recipe() -> Recipe:
         _autoencoder(),
         _segments(),
     )
-    return Recipe("synthfaces", TEXT, parts)
+    return Recipe("synthfaces", TEXT, parts, faces_part())
 
 
 def _prior() -> Part:
