@@ -45,6 +45,7 @@ class Layout:
         added: columns the paper does not have.
         batch_size: the batch its runs must have; None accepts any.
         images: images its measured runs explain on embedded sets.
+        printed: its place in the published files, where that is not its number.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Layout:
     added: tuple[str, ...] = ()
     batch_size: int | None = None
     images: int = 256
+    printed: str = ""
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -179,6 +181,19 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
 )
 
+DIVERSITY = "diversity"
+_DIVERSITY = Layout(
+    "maskdime",
+    DIVERSITY,
+    "Diversity on CelebA, smile, over five seeds",
+    (_panel("celeba", "smile"),),
+    ("sigma_l",),
+    ("maskdime", "fastdime", "no-mask-s8", "dime", "ace-l1"),
+    images=32,
+    printed="text",
+)
+"""Not a table of the paper but a paragraph of its text."""
+
 STAND_INS: dict[str, dict[Group, str]] = {
     "synthfaces": {
         Group("celeba", "smile"): "smile",
@@ -208,11 +223,11 @@ def layout(number: str, source: str = "maskdime") -> Layout:
         UserError: that document has no such table.
     """
     sources = ("maskdime", "maskdime-supp") if source == "maskdime" else (source,)
-    for entry in LAYOUTS:
+    for entry in (*LAYOUTS, _DIVERSITY):
         if entry.source in sources and entry.number == number:
             return entry
     known = [entry.number for entry in LAYOUTS if entry.source in sources]
-    known += [DATA_TABLE] if source == "maskdime" else []
+    known += [DATA_TABLE, DIVERSITY] if source == "maskdime" else []
     if not known:
         raise UserError(f"unknown source {source!r}; use maskdime, rcsb, eced or dime")
     raise UserError(f"{source} has no table {number!r}; use {', '.join(sorted(known))}")
