@@ -19,7 +19,6 @@ from vcebench.commands import (
     check,
     claims,
     compare,
-    data,
     evaluate,
     figures,
     leaderboard,
@@ -31,8 +30,10 @@ from vcebench.commands import (
     report,
     run,
     scale,
+    show,
     sweep,
     table,
+    train,
     truth,
     weights,
 )
@@ -80,8 +81,8 @@ app.command("export")(outside.export)
 app.command()(leaderboard.leaderboard)
 app.command()(leaderboard.remake)
 app.command()(leaderboard.pack)
-app.command()(data.train)
-app.command()(data.show)
+app.command()(train.train)
+app.command()(show.show)
 app.command()(prepare.prepare)
 app.command()(check.check)
 app.command()(calibrate.calibrate)

@@ -11,6 +11,7 @@ from typing import Literal
 from vcebench.data.files import BadImageError, picture_size, read_picture
 from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.registry import DatasetEntry, dataset_entry, open_dataset
+from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.weights.cards import CARDS, METHOD_ROLES, ROLES, RUN_ROLES, Card
 from vcebench.weights.latents import LATENT_ROLES, LATENTS, find_latent, latent_advice
@@ -113,13 +114,6 @@ def _files(images: ListedSet) -> Finding:
         return Finding(item, "wrong", one_line(error))
     labels = "unlabelled" if images.labels[0] == UNLABELLED else "labelled"
     return Finding(item, "ok", f"{len(images):,} {labels} images in {images.root}")
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` indices, evenly spread over 0 … count-1."""
-    if count <= wanted:
-        return list(range(count))
-    return [i * (count - 1) // (wanted - 1) for i in range(wanted)]
 
 
 def _networks(dataset: str, root: Path, thorough: bool) -> Iterator[Finding]:

@@ -84,6 +84,7 @@ def load_own_bundle(
         missing=_missing(found, roles, root)
         | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
         codes={role: one.code for role, one in classifiers.items() if one.code is not None},
+        channels=3 if prior is None else prior.channels,
         notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
     return with_metric_networks(bundle, task, device) if metrics else bundle

@@ -16,6 +16,7 @@ from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.latent_role import LATENT
 from vcebench.models.loading import load_bundle
+from vcebench.models.normalise import Coloured
 from vcebench.running.precision import HALF, in_precision, layout
 from vcebench.running.regions import region_of
 from vcebench.running.worker import Worker
@@ -66,7 +67,7 @@ def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
         method_of(config),
         bundle,
         config.guidance,
-        shape=_shape(config),
+        shape=(bundle.channels, *_shape(config)[1:]),
         precision=config.precision,
         dataset=config.dataset,
         seed=config.seed,
@@ -117,19 +118,21 @@ def build_worker(
             "flips is not measured; use precision exact or fast"
         )
     recorder = recorder_for(device)
+    grey = bundle.channels == 1
 
     def as_run(network: nn.Module, role: str, kind: type[Captured] = CapturedGuide) -> nn.Module:
-        tier = in_precision(network, precision)
+        tier = in_precision(Coloured(network) if grey and role != "prior" else network, precision)
         return tier if recorder is None else kind(tier, recorder, role)
 
     def guide(classifier: TargetClassifier, role: str) -> TargetClassifier:
         network = as_run(classifier.network, role)
         return classifier if network is classifier.network else over(classifier, network)
 
+    judge = bundle.explained
     return Worker(
         method=method,
         prior=None if prior is None else prior.over(as_run(prior.network, "prior", Captured)),
-        classifier=bundle.explained,
+        classifier=over(judge, Coloured(judge.network)) if grey else judge,
         guide=guide(bundle.explained, "classifier"),
         perceptual=as_run(perceptual, "perceptual network")
         if perceptual is not None and "perceptual" in needs
@@ -142,6 +145,7 @@ def build_worker(
         perceptual_unit=bundle.perceptual_unit,
         device=device,
         recorder=recorder,
+        channels=bundle.channels,
         **how,
     )
 

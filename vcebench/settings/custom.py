@@ -46,7 +46,7 @@ from pydantic import Field, StrictStr, ValidationError, field_validator, model_v
 
 from vcebench.data.base import ImageSet, Task
 from vcebench.data.folder import FolderSet, folder_set
-from vcebench.data.listing import are_class_numbers, list_csv, list_folder
+from vcebench.data.listing import are_class_numbers, list_all, list_csv, list_folder
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
 from vcebench.settings.parts import (
@@ -106,7 +106,15 @@ class CustomTask(Part):
             listing = list_csv(data.labels, data.folder, data.classes)
         background = (data.background, data.colour())
         task = task_of(listing.names)
-        return folder_set(self.name, task, data.folder, listing, data.geometry(), background)
+        grey = data.channels == 1
+        return folder_set(self.name, task, data.folder, listing, data.geometry(), background, grey)
+
+    def open_all(self, folder: Path) -> FolderSet:
+        """All images of another folder, unlabelled, prepared as those of the task."""
+        data, found = self.data, list_all(folder)
+        background = (data.background, data.colour())
+        grey = data.channels == 1
+        return folder_set(self.name, self.task(), folder, found, data.geometry(), background, grey)
 
     def task(self) -> Task:
         """What is asked of the images, as far as the file says it."""

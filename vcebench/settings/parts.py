@@ -54,9 +54,10 @@ class DataPart(Part):
     """Where the images are, and how they are brought to the size of the networks.
 
     background: colour behind transparent pixels, by name ("white") or as "#rrggbb".
+    channels: 1 makes the images grey, by the mean of red, green and blue.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"background"})
+    later: ClassVar[frozenset[str]] = frozenset({"background", "channels"})
 
     folder: Path
     labels: Path | None = None
@@ -64,6 +65,7 @@ class DataPart(Part):
     fit: Literal["crop", "stretch", "pad"] = "crop"
     classes: tuple[StrictStr, ...] = ()
     background: StrictStr = "white"
+    channels: Literal[1, 3] = 3
 
     @field_validator("classes")
     @classmethod

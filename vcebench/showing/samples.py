@@ -71,7 +71,7 @@ def own_prior_sheet(
     usual = preset(custom.name, images.task.name).tau
     with user_errors():
         steps = DiMEUnconditional(tau=tau if isinstance(tau, int) else usual)
-        steps.check(bundle.prior, (3, *images.size))
+        steps.check(bundle.prior, (bundle.channels, *images.size))
     return _drawn(images, bundle, steps.tau, seeds)
 
 
@@ -83,6 +83,7 @@ def _drawn(images: ImageSet, bundle: Bundle, tau: int, seeds: int) -> Image.Imag
     x = dequantise(torch.stack([example.image for example in examples]))
     explainer, prior = DiMEUnconditional(tau=tau), given(bundle.prior)
     target = bundle.explained.decide(x).target
+    x = x if bundle.channels == 3 else x.mean(dim=1, keepdim=True)
     guidance = Guidance(bundle.explained, torch.zeros(len(x)), lambda_perceptual=0)
     columns: dict[str, Tensor] = {"input": x}
     for seed in range(seeds):
@@ -93,6 +94,7 @@ def _drawn(images: ImageSet, bundle: Bundle, tau: int, seeds: int) -> Image.Imag
         drawn = explainer.explain(x, target, prior=prior, guidance=guidance, noise=noise)
         columns[f"denoised, seed {seed}"] = drawn.x_cf
     heads = ["input", f"noised to {tau}", *(f"denoised, seed {seed}" for seed in range(seeds))]
+    columns = {head: shown.expand(-1, 3, -1, -1) for head, shown in columns.items()}
     tiles = [(head, quantise(columns[head][row])) for row in range(len(x)) for head in heads]
     return example_sheet(tiles, columns=2 * len(heads))
 

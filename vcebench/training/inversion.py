@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from vcebench.methods.core.schedule import scaled_linear_schedule
 from vcebench.models.latent import LatentModel, Words
-from vcebench.training.loop import SAVE_SECONDS, atomic_save, bar, key
+from vcebench.training.loop import SAVE_SECONDS, atomic_save, key
+from vcebench.training.progress import told
 
 STEPS = 1000
 
@@ -160,7 +161,7 @@ def learn(
     done = _restore(learner, checkpoint, fingerprint)
     ids = learner.words.ids(new.prompts)
     saved = time.monotonic()
-    with bar(new.name, settings.iterations, progress) as report:
+    with told(new.name, settings.iterations, progress) as report:
         for step in range(done, settings.iterations):
             loss = learner.step(*_batch(model, latents, ids, settings, new.name, step))
             if time.monotonic() - saved >= SAVE_SECONDS or step + 1 == settings.iterations:

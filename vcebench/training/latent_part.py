@@ -181,7 +181,7 @@ def _fit(
     inputs = {"config": recipe["config"], "batch": recipe["batch"]}
     return fit(
         name, trained, loss, settings, state / f"{name}.pt", inputs=inputs, progress=progress
-    )
+    ).seconds
 
 
 def _fresh(seed: int, build: Callable[[], Any]) -> Any:
