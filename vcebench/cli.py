@@ -19,19 +19,21 @@ from vcebench.commands import (
     check,
     claims,
     compare,
-    data,
     evaluate,
     figures,
     leaderboard,
     listing,
     outside,
+    prepare,
     profile,
     region,
     report,
     run,
     scale,
+    show,
     sweep,
     table,
+    train,
     truth,
     weights,
 )
@@ -79,8 +81,9 @@ app.command("export")(outside.export)
 app.command()(leaderboard.leaderboard)
 app.command()(leaderboard.remake)
 app.command()(leaderboard.pack)
-app.command()(data.train)
-app.command()(data.show)
+app.command()(train.train)
+app.command()(show.show)
+app.command()(prepare.prepare)
 app.command()(check.check)
 app.command()(calibrate.calibrate)
 app.add_typer(weights.app, name="weights")

@@ -92,6 +92,13 @@ def test_claims_on_an_embedded_set_say_what_is_measured(call):
     code, out, _ = call("claims", "--dataset", "digits")
     assert code == 0
     assert "claims: " in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_diversity_is_printed_as_it_is_swept(call):
+    code, out, _ = call("table", "diversity", "--dataset", "synthfaces", "--format", "csv")
+    assert code == 0
+    assert {row["metric"] for row in csv.DictReader(io.StringIO(out))} >= {"sigma_l"}
 
 
 def test_a_dry_sweep_lists_commands_and_runs_nothing(call, tmp_path):

@@ -18,7 +18,8 @@ from vcebench.models.own_prior import load_prior
 from vcebench.settings.custom import read_custom
 from vcebench.settings.parts import ClassifierPart, PriorPart
 from vcebench.training import folder
-from vcebench.training.folder import OwnPlan, train_own
+from vcebench.training.folder import train_own
+from vcebench.training.own_plan import OwnPlan
 
 
 @pytest.fixture

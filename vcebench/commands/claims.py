@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,12 +70,30 @@ def claims(
     summary = ", ".join(f"{counts[s]} {s}" for s in ("holds", "fails", "not measured"))
     lines.insert(0, f"{len(verdicts)} claims: {summary}")
     shown = [v for v in verdicts if not tested or v.state != "not measured"]
-    typer.echo(Table([_row(verdict) for verdict in shown], _COLUMNS).render(form.value))
+    text = Table([_row(verdict) for verdict in shown], _COLUMNS).render(form.value)
+    if form is Form.github:  # sentences do not fit into the cells of a table
+        text = "\n".join(line for verdict in shown for line in _lines(verdict))
+    typer.echo(text)
     if form is Form.github:
-        typer.echo("\n" + "\n".join(f"- {line}" for line in lines))
+        typer.echo("\n" + "\n".join(fill(f"- {line}", WIDTH, **_HANGING) for line in lines))
     else:
         for line in lines:
             say(line)
+
+
+WIDTH = 100
+_HANGING: dict[str, Any] = {"subsequent_indent": "  "}
+
+
+def _lines(verdict: Verdict) -> list[str]:
+    """A claim and what became of it, in lines of a terminal."""
+    row = _row(verdict)
+    shown = f"{row['metric']}: {row['method']} {row['figure']} {row['relation']} {row['right']}"
+    images = f"{row['images']} images" if row["images"] else ""
+    details = "; ".join(part for part in (row["on"], shown, images, row["remark"]) if part)
+    head = f"{row['verdict']:12} {row['id']:9} {row['claim']}"
+    indent: dict[str, Any] = {"subsequent_indent": " " * 13}
+    return [fill(head, WIDTH, **indent), fill(details, WIDTH, initial_indent=" " * 13, **indent)]
 
 
 _COLUMNS = (

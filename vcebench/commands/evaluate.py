@@ -110,6 +110,7 @@ def evaluate(
 
 def print_results(results: list[Result], form: Form) -> None:
     """Result on stdout, everything else on stderr."""
+    from vcebench.evaluating.remembering import size
     from vcebench.evaluating.summary import remarks, render
     from vcebench.jobs.session import CONTACT_SHEET
 
@@ -117,4 +118,7 @@ def print_results(results: list[Result], form: Form) -> None:
         say(line)
     for result in results:
         say(f"run folder: {result.folder.path} (pictures: {CONTACT_SHEET})")
+        if kept := size(result.folder):
+            mebibytes = f"{kept / 2**20:.1f} MiB"
+            say(f"{mebibytes} kept for the next evaluation; `vcebench evaluate --forget` drops it")
     typer.echo(render([(r.folder, r.evaluation) for r in results], form.value))

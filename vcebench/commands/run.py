@@ -153,6 +153,21 @@ def run(
             rich_help_panel=_METHOD,
         ),
     ] = None,
+    prompt_source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="what images of the task's first class show, for methods that read prompts; "
+            "those of the second go the other way (docs/latent.md)",
+            rich_help_panel=_METHOD,
+        ),
+    ] = None,
+    prompt_target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS", help="what those of the second class show", rich_help_panel=_METHOD
+        ),
+    ] = None,
     data_root: DataRoot = None,
     dry_run: Annotated[
         bool,
@@ -194,6 +209,9 @@ def run(
 
       vcebench run --method maskdime --dataset synthfaces --shard 0/8
 
+      vcebench run --method ldce-txt --dataset synthfaces --prompt-source "a photo of an old man" \
+--prompt-target "a photo of a young man"
+
       vcebench run --method ./mine.py:explain --name mine --dataset synthfaces
     """
     from vcebench.jobs.session import run_seeds
@@ -229,6 +247,7 @@ def run(
         shard=None if shard is None else parse_shard(shard, os.environ),
         region=region,
         name=name,
+        prompts=_pair(prompt_source, prompt_target),
     )
     if config is not None:
         request = with_custom(request, config)
@@ -262,6 +281,15 @@ def run(
         custom=request.custom,
     )
     print_results(results, form)
+
+
+def _pair(source: str | None, target: str | None) -> tuple[str, str] | None:
+    """Both prompts, or none. Raises UserError for one alone."""
+    if source is None and target is None:
+        return None
+    if source is None or target is None:
+        raise UserError("--prompt-source and --prompt-target go together; give both")
+    return source, target
 
 
 def _begun(hint: str | None) -> Callable[[RunConfig], Progress]:

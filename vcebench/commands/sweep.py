@@ -114,5 +114,8 @@ def _export_field(dataset: str, runs: Path, folder: Path, threads: int | None) -
 
     for path in fieldrows.evaluate_longer(dataset, stored_runs(runs)[0], threads):
         say(f"evaluated on fewer images: {path}")
-    rows = fieldrows.gather(dataset, stored_runs(runs)[0], folder)
+    stored = stored_runs(runs)[0]
+    for line in fieldrows.remarks(dataset, stored):
+        say(line)
+    rows = fieldrows.gather(dataset, stored, folder)
     return fieldrows.export(rows, dataset, folder)

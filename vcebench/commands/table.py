@@ -37,7 +37,7 @@ Runs = Annotated[Path, typer.Option(help="folder of the run folders")]
 
 
 def table(
-    number: Annotated[str, typer.Argument(help="number of the table, 1 … 7")],
+    number: Annotated[str, typer.Argument(help="number of the table, 1 … 7, or diversity")],
     dataset: Annotated[
         str | None, typer.Option(help="only this data set; embedded ones fill the same layout")
     ] = None,
@@ -49,13 +49,16 @@ def table(
     """Print a table of a paper: published rows, and under them what was measured here.
 
     1 CelebA, CelebA-HQ · 2 BDD · 3 ImageNet pairs · 4 ablation · 5 k and ρ · 6 data sets and
-    models · 7 efficiency. An embedded data set fills the same layout under its own name.
+    models · 7 efficiency · diversity: σ_L over five seeds, from the paper's text. An embedded data
+    set fills the same layout under its own name.
 
     Examples:
 
       vcebench table 1
 
       vcebench table 4 --dataset synthfaces --intervals
+
+      vcebench table diversity --dataset synthfaces
 
       vcebench table 1 --source rcsb --format latex > table.tex
     """

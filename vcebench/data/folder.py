@@ -43,11 +43,13 @@ def folder_set(
     listing: Listing,
     geometry: Geometry,
     background: tuple[str, Colour] = ("white", WHITE),
+    grey: bool = False,
 ) -> FolderSet:
     """The image set of listed files; every kind of picture becomes RGB, EXIF turns are applied.
 
     Args:
         background: name and value of the colour behind transparent pixels.
+        grey: make them grey.
     """
     files = [file for file, _ in listing.rows]
     return FolderSet(
@@ -62,6 +64,7 @@ def folder_set(
         upright=True,
         background=background[1],
         remarks=Remarks(background[0]),
+        grey=grey,
         ids=ids_of(files),
         said=listing.lines(),
     )

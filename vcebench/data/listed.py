@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from vcebench.data.base import Example, Task
 from vcebench.data.files import Geometry, inside, read_picture
 from vcebench.data.pixels import WHITE, Colour
@@ -31,6 +33,7 @@ class ListedSet:
         upright: turn images as their EXIF entry says.
         background: colour behind transparent pixels.
         remarks: what was met in the files that were read.
+        grey: make images grey, by the mean of their channels.
     """
 
     name: str
@@ -45,6 +48,7 @@ class ListedSet:
     upright: bool = False
     background: Colour = WHITE
     remarks: Remarks = field(default_factory=Remarks)
+    grey: bool = False
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -68,6 +72,8 @@ class ListedSet:
             self.background,
             lambda habit: self.remarks.add(habit, self.files[index]),
         )
+        if self.grey:
+            image = image.float().mean(dim=0).round().to(torch.uint8).expand(3, -1, -1).contiguous()
         return Example(self.id(index), image, int(self.labels[index]))
 
     def notes(self) -> list[str]:

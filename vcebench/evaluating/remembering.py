@@ -131,8 +131,18 @@ def _name(key: str) -> str:
 
 def forget(folder: RunFolder) -> int:
     """Remove all blocks of a run, whoever made them; returns their number."""
-    endings = (_ENDING, ".safetensors")  # an earlier form, without seals
-    names = [n for n in inside.names(folder.path, FOLDER) if n.endswith(endings)]
+    names = _names(folder)
     for name in names:
         inside.remove(folder.path, f"{FOLDER}/{name}")
     return len(names)
+
+
+def size(folder: RunFolder) -> int:
+    """Bytes of all blocks of a run, whoever made them."""
+    place = folder.path / FOLDER
+    return sum((place / name).lstat().st_size for name in _names(folder))
+
+
+def _names(folder: RunFolder) -> list[str]:
+    endings = (_ENDING, ".safetensors")  # an earlier form, without seals
+    return [name for name in inside.names(folder.path, FOLDER) if name.endswith(endings)]

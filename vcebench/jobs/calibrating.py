@@ -7,6 +7,7 @@ a method flips most of a sample of images at its first try.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,8 +18,8 @@ from torch import Tensor
 
 from vcebench.data.base import ImageSet
 from vcebench.data.files import BadImageError
+from vcebench.data.spread import spread
 from vcebench.errors import UserError
-from vcebench.jobs.checking import spread
 from vcebench.methods.registry import METHODS
 from vcebench.methods.registry import method as method_by_name
 from vcebench.running.assemble import networks_of, worker_of
@@ -38,6 +39,10 @@ COARSE, FINE = 4.0, 2.0
 """Steps of the grid, and of its refinement."""
 
 LOWEST, HIGHEST = COARSE**-6, COARSE**6
+
+SECONDS, TRIALS, FEWEST = 120.0, 6, 4
+"""Time that a search should take, the units that it usually tries, and images it needs at least."""
+
 _SHOWN = 6
 
 
@@ -133,14 +138,18 @@ def calibrate(
     images: ImageSet,
     count: int = IMAGES,
     tell: Callable[[str], None] = lambda line: None,
+    seconds: float = SECONDS,
 ) -> Calibration:
     """Find the unit of a method for somebody's own classifier; nothing is written.
+
+    Where a walk without guidance shows that all would take longer, fewer images are used.
 
     Args:
         config: of a run of the task with that method.
         images: the task's; evenly spread ones are used, those that cannot be read left out.
         count: how many of them.
         tell: told of every trial.
+        seconds: how long it should take.
 
     Raises:
         UserError: the method knows no unit, no unit flips enough, or a network does not fit.
@@ -160,18 +169,36 @@ def calibrate(
 
     with precision_flags(config.precision):
         probe(worker, [item.image for item in items[: config.batch_size]])
-        plain = _unguided(worker, items)
+        started = time.monotonic()
+        plain, shown = _unguided(worker, items), None
         if plain is not None:
             tell(f"without guidance: {plain.flipped:.0%} of {len(items)} images flip")
+            walks = worker.method.evaluations()[0] / _tau(worker)
+            whole = TRIALS * walks * (time.monotonic() - started)
+            kept = spread(len(items), affordable(len(items), whole, seconds))
+            if len(kept) < len(items):
+                tell(f"all would take about {whole / 60:.0f} minutes: {len(kept)} images are used")
+            items = [items[k] for k in kept]
+            shown = [plain.images[k] for k in kept]
+            worker = replace(worker, batch_size=min(worker.batch_size, len(items)))
         trials = search(attempt)
     return Calibration(
         preset=entry.preset or config.method,
         chosen=next(trial for trial in trials if trial.flipped >= WANTED),
         trials=trials,
         inputs=[item.image for item in items],
-        reconstructions=None if plain is None else plain.images,
+        reconstructions=shown,
         kept=None if plain is None else 1 - plain.flipped,
     )
+
+
+def affordable(count: int, whole: float, seconds: float) -> int:
+    """How many of `count` images fit into a time if all take `whole`; at least some.
+
+    >>> affordable(16, 60.0, 120.0), affordable(16, 240.0, 120.0), affordable(16, 9000.0, 120.0)
+    (16, 8, 4)
+    """
+    return count if whole <= seconds else min(count, max(FEWEST, int(count * seconds / whole)))
 
 
 def tried(worker: Worker, items: Sequence[Item], rung: Mapping[str, Any], unit: float) -> Trial:
@@ -194,11 +221,17 @@ def tried(worker: Worker, items: Sequence[Item], rung: Mapping[str, Any], unit: 
 
 def _unguided(worker: Worker, items: Sequence[Item]) -> Trial | None:
     """The walk of a method without guidance; None if it walks on no diffusion prior."""
-    tau = worker.method.settings().get("tau")
-    if "prior" not in worker.method.needs or not isinstance(tau, int):
+    tau = _tau(worker)
+    if "prior" not in worker.method.needs or tau == 0:
         return None
     plain = replace(worker, method=method_by_name("dime-unconditional", tau=tau))
     return tried(plain, items, {"lambda_class": 1.0}, 0.0)
+
+
+def _tau(worker: Worker) -> int:
+    """The τ of a method; 0 where it has none."""
+    tau = worker.method.settings().get("tau")
+    return tau if isinstance(tau, int) else 0
 
 
 def _items(config: RunConfig, images: ImageSet, count: int) -> list[Item]:

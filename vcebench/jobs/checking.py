@@ -11,8 +11,10 @@ from typing import Literal
 from vcebench.data.files import BadImageError, picture_size, read_picture
 from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.registry import DatasetEntry, dataset_entry, open_dataset
+from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.weights.cards import CARDS, METHOD_ROLES, ROLES, RUN_ROLES, Card
+from vcebench.weights.latents import LATENT_ROLES, LATENTS, find_latent, latent_advice
 from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import advice, locate, read_checksums, verify
@@ -54,7 +56,8 @@ def check(
     entry = dataset_entry(dataset)
     if entry.embedded:
         return [Finding("images and networks", "ok", "ship with the package")]
-    return [*_images(entry, data_root), *_networks(dataset, weights, thorough)]
+    networks = [*_networks(dataset, weights, thorough), *_latents(dataset, weights)]
+    return [*_images(entry, data_root), *networks]
 
 
 def _images(entry: DatasetEntry, root: Path | None) -> Iterator[Finding]:
@@ -113,13 +116,6 @@ def _files(images: ListedSet) -> Finding:
     return Finding(item, "ok", f"{len(images):,} {labels} images in {images.root}")
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` indices, evenly spread over 0 … count-1."""
-    if count <= wanted:
-        return list(range(count))
-    return [i * (count - 1) // (wanted - 1) for i in range(wanted)]
-
-
 def _networks(dataset: str, root: Path, thorough: bool) -> Iterator[Finding]:
     for role, ids in ROLES[dataset].items():
         lacking: State = "missing" if role in RUN_ROLES else "optional"
@@ -129,6 +125,16 @@ def _networks(dataset: str, root: Path, thorough: bool) -> Iterator[Finding]:
             yield Finding(role, lacking, advice(CARDS[ids[0]], root))
         else:
             yield Finding(role, best.state, best.detail)
+
+
+def _latents(dataset: str, root: Path) -> Iterator[Finding]:
+    """Latent diffusion models, which some methods walk on; their parts are read by a run."""
+    for role, ids in LATENT_ROLES.get(dataset, {}).items():
+        there = [(card, at) for id in ids if (at := find_latent(card := LATENTS[id], root))]
+        if there:
+            yield Finding(role, "ok", f"{there[0][0].title}: {there[0][1]}")
+        else:
+            yield Finding(role, "optional", latent_advice(LATENTS[ids[0]], root))
 
 
 def look(card: Card, root: Path, thorough: bool = False) -> Finding:

@@ -12,9 +12,10 @@ import torch
 from vcebench.data.files import BadImageError, check_picture
 from vcebench.data.folder import FolderSet
 from vcebench.data.listed import UNLABELLED
+from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line, user_errors
 from vcebench.folders.images import dequantise
-from vcebench.jobs.checking import Finding, spread
+from vcebench.jobs.checking import Finding
 from vcebench.models.bundle import Bundle
 from vcebench.models.own_classifier import load_classifier
 from vcebench.models.own_prior import load_prior

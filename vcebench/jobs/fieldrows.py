@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError
+from vcebench.folders.runfolder import RunFolder
 from vcebench.jobs.field import FIELD, IMAGES, field_plan
 from vcebench.jobs.plan import Planned, existing, tasks_of
 from vcebench.jobs.sweep import evaluate_on_first
 from vcebench.methods.registry import METHODS
+from vcebench.models.shipped import digests
 from vcebench.results.collection import FIELD as TABLE
 from vcebench.results.collection import chosen, committed, file_name, write_rows
 from vcebench.results.measurements import Measurement, StoredRun
@@ -36,13 +39,13 @@ def gather(
 
     Returns:
         Figures of the first 64 images, in the order of the file; of methods that are not of the
-        field too, if they ran.
+        field too, if they ran. Runs with other networks than those that ship now are left out.
     """
     best = {row.key: row for row in committed(dataset, TABLE, folder)}
     fresh = [
         figure
-        for run in stored
-        if run.config.dataset == dataset and not run.others and run.usual_tau
+        for run in _own(dataset, stored)
+        if outdated(run) is None
         for figure in run.figures
         if figure.images == IMAGES and figure.metric in FIGURES
     ]
@@ -54,6 +57,34 @@ def gather(
         rows,
         key=lambda r: (tasks.index(r.task), order.index(r.method), FIGURES.index(r.metric)),
     )
+
+
+def _own(dataset: str, stored: Iterable[StoredRun]) -> list[StoredRun]:
+    """Runs of registered methods as the data set's presets say."""
+    return [
+        run
+        for run in stored
+        if run.config.dataset == dataset and run.config.method in METHODS
+        if not run.others and run.usual_tau
+    ]
+
+
+def outdated(run: StoredRun) -> str | None:
+    """A line if a run's images were made with other networks than ship now; else None."""
+    config = run.config
+    task = dataset_entry(config.dataset).task(config.task)
+    now = digests(config.dataset, task, METHODS[config.method].factory.needs)
+    then = {role: net["sha256"] for role, net in RunFolder(run.path).manifest()["networks"].items()}
+    others = sorted(role for role in now.keys() & then.keys() if now[role] != then[role])
+    if not others:
+        return None
+    return f"{run.path} is left out: made with another {', '.join(others)} network than ships now"
+
+
+def remarks(dataset: str, stored: Iterable[StoredRun]) -> list[str]:
+    """What is said of runs that are left out."""
+    found = [outdated(run) for run in _own(dataset, stored)]
+    return [line for line in found if line is not None]
 
 
 def evaluate_longer(

@@ -11,9 +11,8 @@ from pathlib import Path
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import user_errors
 from vcebench.methods.registry import METHODS
-from vcebench.results.collection import DIVERSITY
 from vcebench.results.measurements import Measurement, StoredRun, stored_runs
-from vcebench.results.tables.layouts import STAND_INS, Layout, layout, on_dataset
+from vcebench.results.tables.layouts import DIVERSITY, STAND_INS, Layout, layout, on_dataset
 from vcebench.settings.config import GuidanceConfig
 from vcebench.settings.presets import preset
 

@@ -14,9 +14,9 @@ from vcebench.folders import inside
 from vcebench.folders.runfolder import METRICS
 from vcebench.folders.store import writing
 from vcebench.jobs.plan import DIVERSITY_METHODS, Planned, existing, is_slow, plan, table_on
-from vcebench.results.collection import DIVERSITY, file_name, gather, write_rows
+from vcebench.results.collection import file_name, gather, write_rows
 from vcebench.results.measurements import Measurement, StoredRun, stored_runs
-from vcebench.results.tables.layouts import TRUTH
+from vcebench.results.tables.layouts import DIVERSITY, TRUTH
 from vcebench.settings.config import Setting
 from vcebench.settings.request import Request, resolve
 

@@ -39,6 +39,7 @@ class Bundle:
         missing: role → why the network is not there (roles that only metrics need).
         codes: role → SHA-256 of the code that makes the network, where it is somebody's own.
         notes: what a person should know about how they were loaded.
+        channels: of the images that the prior walks on, 1 or 3: those of a run.
     """
 
     classifier: TargetClassifier | None
@@ -62,6 +63,7 @@ class Bundle:
     missing: dict[str, str] = field(default_factory=dict)
     codes: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    channels: int = 3
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """Role → name and hash of the checkpoint, and that of its code if it is known."""

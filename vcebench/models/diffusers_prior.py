@@ -38,6 +38,21 @@ class DiffusersPrior(nn.Module):
         out: Tensor = self.network(z, t, return_dict=False)[0]
         return out
 
+    def config(self) -> dict[str, Any]:
+        """What rebuilds it, see `build_diffusers`; JSON can hold it."""
+        found: Any = self.network.config
+        return {name: value for name, value in found.items() if not name.startswith("_")}
+
+
+def build_diffusers(**config: Any) -> DiffusersPrior:
+    """A freshly initialised UNet2DModel. Raises UserError: diffusers is not installed."""
+    try:
+        from diffusers import UNet2DModel
+    except ImportError as error:
+        raise UserError("a diffusers prior needs `pip install vcebench[diffusers]`") from error
+    build: Any = UNet2DModel
+    return DiffusersPrior(build(**config))
+
 
 def load_diffusers(folder: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     """The UNet2DModel of a folder (a pipeline's, its `unet`, or a bare model's), T, and notes.
@@ -70,8 +85,10 @@ def _check_network(config: dict[str, Any], place: Path) -> None:
     if kind != "UNet2DModel":
         raise UserError(f"{place} holds a {kind}; a prior is an unconditional UNet2DModel")
     channels = config.get("in_channels", 3)
-    if channels != 3:
-        raise UserError(f"{place}: in_channels is {channels}; a prior takes images of 3 channels")
+    if channels not in (1, 3):
+        raise UserError(
+            f"{place}: in_channels is {channels}; a prior takes images of 3 channels, or of 1"
+        )
     for name in ("num_class_embeds", "class_embed_type"):
         if config.get(name) is not None:
             raise UserError(

@@ -13,6 +13,7 @@ from vcebench.models.bundle import Bundle
 from vcebench.models.outside import load_outside_bundle
 from vcebench.models.real_bundle import load_real_bundle
 from vcebench.models.shipped import FILES, check_classifier, load_shipped_bundle
+from vcebench.settings.prompts import Prompts
 
 
 def load_bundle(
@@ -24,6 +25,7 @@ def load_bundle(
     metrics: bool = True,
     classifier: str = "task",
     required: bool = True,
+    prompts: Prompts | None = None,
 ) -> Bundle:
     """Load the networks of a task; nothing is cached.
 
@@ -36,6 +38,7 @@ def load_bundle(
         metrics: also load what only metrics use, as far as it is there.
         classifier: the task's own, or one of `vcebench.models.shipped.IGNORANT`.
         required: the classifier has to be there; else the bundle may do without, and says why.
+        prompts: what a latent network is told of the task's classes, in place of the usual words.
 
     Raises:
         NetworkFileError: a file is missing or damaged, or the task has no network of a role that is
@@ -48,5 +51,7 @@ def load_bundle(
         return load_outside_bundle(entry, chosen, device, needs)
     check_classifier(dataset, chosen.name, classifier)
     if dataset in FILES:
-        return load_shipped_bundle(dataset, chosen, device, folder, needs, metrics, classifier)
-    return load_real_bundle(dataset, chosen, device, folder, needs, metrics, required)
+        return load_shipped_bundle(
+            dataset, chosen, device, folder, needs, metrics, classifier, prompts
+        )
+    return load_real_bundle(dataset, chosen, device, folder, needs, metrics, required, prompts)

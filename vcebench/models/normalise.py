@@ -55,3 +55,16 @@ class Grey(nn.Module):
         """x: images (B, 3, H, W)."""
         out: Tensor = self.network(x.mean(dim=1, keepdim=True))
         return out
+
+
+class Coloured(nn.Module):
+    """A network of three channels that is given images of one: the same three times."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: images (B, 1, H, W), or (B, 3, H, W), which stay as they are."""
+        out: Tensor = self.network(x.expand(-1, 3, -1, -1))
+        return out

@@ -10,12 +10,15 @@ import torch
 from vcebench.errors import UserError
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
+from vcebench.models.latent_role import LATENT
 from vcebench.models.own_classifier import explained, load_classifier, state_digest, state_of
+from vcebench.models.own_latent import load_own_latent
 from vcebench.models.own_metrics import with_metric_networks
 from vcebench.models.own_prior import LoadedPrior, load_bridge, load_prior
 from vcebench.models.own_robust import load_robust
 from vcebench.models.published import load_published
 from vcebench.settings.custom import CustomTask
+from vcebench.settings.prompts import Prompts
 from vcebench.weights.cards import CARDS
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
@@ -29,6 +32,7 @@ def load_own_bundle(
     needs: Set[str] = Method.needs,
     metrics: bool = True,
     required: bool = True,
+    prompts: Prompts | None = None,
 ) -> Bundle:
     """The networks of somebody's own task, and those published ones that happen to be there.
 
@@ -38,7 +42,7 @@ def load_own_bundle(
         task: what the TOML file says.
         device: where the networks shall live.
         weights: the weights folder.
-        needs, metrics, required: see `vcebench.models.loading.load_bundle`.
+        needs, metrics, required, prompts: see `vcebench.models.loading.load_bundle`.
 
     Raises UserError: a network cannot be loaded, or does not fit the images or their classes.
     """
@@ -46,7 +50,7 @@ def load_own_bundle(
     if part is None and required:
         raise UserError(f"{NO_CLASSIFIER}, which is needed here; add it")
     classifier = None if part is None else load_classifier(part)
-    walked = _walked(task, needs)
+    walked = _walked(task, needs, device, prompts)
     prior = None if walked is None else walked[1]
     robust = load_robust(task, device) if "robust" in needs else None
     loaded = {"classifier": classifier, "robust": None if robust is None else robust.loaded}
@@ -72,7 +76,7 @@ def load_own_bundle(
         lpips=networks.get("lpips"),
         class_unit=1.0 if part is None else part.unit,
         hashes={role: state_of(one) for role, one in classifiers.items()}
-        | ({} if walked is None else {walked[0]: state_digest(walked[1].prior)})
+        | ({} if walked is None else {walked[0]: state_digest(walked[1].prior), **walked[1].hashes})
         | {role: verify(CARDS[roles[role]], f, root) for role, f in found.items()},
         backbones={role: one.name for role, one in classifiers.items()}
         | ({} if walked is None else {walked[0]: walked[1].name})
@@ -80,6 +84,7 @@ def load_own_bundle(
         missing=_missing(found, roles, root)
         | ({} if classifier is not None else {"classifier": NO_CLASSIFIER}),
         codes={role: one.code for role, one in classifiers.items() if one.code is not None},
+        channels=3 if prior is None else prior.channels,
         notes=tuple(n for part in (classifier, reading, prior) if part for n in part.notes),
     )
     return with_metric_networks(bundle, task, device) if metrics else bundle
@@ -96,8 +101,12 @@ def _missing(found: Mapping[str, Found], roles: Mapping[str, str], root: Path) -
     }
 
 
-def _walked(task: CustomTask, needs: Set[str]) -> tuple[str, LoadedPrior] | None:
+def _walked(
+    task: CustomTask, needs: Set[str], device: torch.device | str, prompts: Prompts | None
+) -> tuple[str, LoadedPrior] | None:
     """Role and network that a method walks on; None if it walks on none."""
+    for role in sorted(needs & LATENT):
+        return role, load_own_latent(task, needs, device, prompts)
     for role in ("prior", "bridge"):
         if role in needs:
             if role == "prior" and task.prior is not None:

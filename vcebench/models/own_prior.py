@@ -6,11 +6,12 @@ A prior that was trained here, of diffusers, or of guided-diffusion; or a bridge
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import linear_schedule
@@ -33,11 +34,15 @@ class LoadedPrior:
         prior: in evaluation mode.
         name: for tables.
         notes: what a person should know.
+        channels: of the images that it was trained on, 1 or 3.
+        hashes: role → SHA-256 of what made it, where that is more than its weights.
     """
 
     prior: Prior
     name: str
     notes: tuple[str, ...] = ()
+    channels: int = 3
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_prior(part: PriorPart) -> LoadedPrior:
@@ -57,7 +62,13 @@ def load_prior(part: PriorPart) -> LoadedPrior:
     else:
         network, steps, notes = load_guided_diffusion(path, part.flags, part.entry)
     prior = Prior(network.eval().requires_grad_(False), linear_schedule(steps, respacing)).eval()
-    return LoadedPrior(prior, path.name, notes)
+    return LoadedPrior(prior, path.name, notes, channels_of(network))
+
+
+def channels_of(network: nn.Module) -> int:
+    """Channels of the images that a prior's network takes: those of its first convolution."""
+    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    return 3 if first is None else first.in_channels
 
 
 def load_bridge(part: BridgePart) -> LoadedPrior:

@@ -11,15 +11,22 @@ from torch import nn
 
 from vcebench.data.base import Task
 from vcebench.data.celeba_attributes import ATTRIBUTES
+from vcebench.data.registry import dataset_entry
 from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.method import Method
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import BinaryClassifier, PairClassifier, TargetClassifier
+from vcebench.models.latent_files import load_latent
+from vcebench.models.latent_layouts import CLASS_CONDITIONAL_IMAGENET, STABLE_DIFFUSION_1
+from vcebench.models.latent_role import CLASS, LATENT, TOLD, Told, tell, what_is_said
 from vcebench.models.published import bridge_steps, load_published
+from vcebench.models.tokens import prepared
 from vcebench.settings.presets import preset
+from vcebench.settings.prompts import Prompts
 from vcebench.weights.cards import METHOD_ROLES, RUN_ROLES, Card, roles_of
+from vcebench.weights.latents import LATENT_ROLES, LATENTS, find_latent, latent_advice
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
@@ -33,7 +40,7 @@ _LOGITS: dict[str, tuple[str, ...]] = {
 }
 
 _NOT_READ = {
-    "autoencoder": "DiVE's autoencoder of CelebA is published, and this package does not read it",
+    "autoencoder": "the autoencoder that DiVE published is of celeba alone",
     "segments": "STEEX's generators are published, and this package does not read them",
 }
 """Role → what is known of a network of codes, for which there is no card."""
@@ -74,6 +81,7 @@ def load_real_bundle(
     needs: Set[str] = Method.needs,
     metrics: bool = True,
     required: bool = True,
+    prompts: Prompts | None = None,
 ) -> Bundle:
     """Load the published networks of a task; see `vcebench.models.loading.load_bundle`.
 
@@ -91,7 +99,8 @@ def load_real_bundle(
         if item.role in asked or (metrics and item.role not in idle)
     ]
     lacking = [item for item in wanted if item.found is None]
-    _require(dataset, asked if required else needs, wanted, root)
+    _require(dataset, (asked if required else needs) - TOLD, wanted, root)
+    told = _told(dataset, task, needs, device, root, prompts)
     networks: dict[str, nn.Module] = {}
     hashes: dict[str, str] = {}
     for item in wanted:
@@ -104,12 +113,15 @@ def load_real_bundle(
     elif "bridge" in networks:
         card = next(item.card for item in wanted if item.role == "bridge")
         prior = BridgePrior(networks["bridge"], Bridge(bridge_steps(card)))
+    elif told is not None:
+        prior = told[1].prior
     oracle, robust = networks.get("oracle"), networks.get("robust")
     explained = networks.get("classifier")
     return Bundle(
         classifier=None if explained is None else _classifier(dataset, task, explained),
         prior=prior,
         perceptual=networks.get("perceptual"),
+        autoencoder=networks.get("autoencoder"),
         robust=None if robust is None else _classifier(dataset, task, robust),
         representation=networks.get("representation"),
         oracle=oracle,
@@ -118,10 +130,39 @@ def load_real_bundle(
         semantic=networks.get("semantic"),
         lpips=networks.get("lpips"),
         attributes=() if oracle is None else ATTRIBUTES,
-        hashes=hashes,
-        backbones={item.role: item.card.title for item in wanted if item.found},
+        hashes=hashes | ({} if told is None else told[1].hashes),
+        backbones={item.role: item.card.title for item in wanted if item.found}
+        | ({} if told is None else dict.fromkeys(told[1].hashes, told[0])),
         missing=_reasons(lacking, {item.role for item in wanted}, root),
     )
+
+
+def _told(
+    dataset: str,
+    task: Task,
+    needs: Set[str],
+    device: torch.device | str,
+    root: Path,
+    prompts: Prompts | None,
+) -> tuple[str, Told] | None:
+    """Title of the latent model that a method asks for, and the model, told of a task."""
+    for role in sorted(needs & LATENT):
+        cards = [LATENTS[id] for id in LATENT_ROLES.get(dataset, {}).get(role, ())]
+        if not cards:
+            raise NetworkFileError(
+                f"no {role} network is published for {dataset}; `vcebench list methods` shows "
+                "methods that do without"
+            )
+        there = [(card, place) for card in cards if (place := find_latent(card, root))]
+        if not there:
+            raise NetworkFileError(latent_advice(cards[0], root))
+        card, place = there[0]
+        layout = CLASS_CONDITIONAL_IMAGENET if role == CLASS else STABLE_DIFFUSION_1
+        shown = dataset_entry(dataset).size
+        model = load_latent(place, layout).seeing((card.size, card.size), shown)
+        said = what_is_said(task, needs, prompts, prepared(dataset, task.name))
+        return card.title, tell(model, place, task.classes, needs, device, said)
+    return None
 
 
 def _require(dataset: str, required: Set[str], there: Iterable[Located], root: Path) -> None:

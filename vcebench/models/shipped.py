@@ -23,7 +23,11 @@ from vcebench.models.classifier import (
     PairClassifier,
     TargetClassifier,
 )
+from vcebench.models.latent_files import load_latent
+from vcebench.models.latent_role import CLASS, LATENT, TEXT, TOKENS, Told, tell, what_is_said
 from vcebench.models.small import FeatureView, ResidualEncoder, SmoothClassifier, build_network
+from vcebench.models.tokens import prepared, tokens_name
+from vcebench.settings.prompts import Prompts
 from vcebench.weights.shipped import NetworkFileError, read_network, sha256
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -39,6 +43,7 @@ class Files:
         robust: tasks that the data set's robust classifier decides too.
         identity: None where the data set has no identities.
         codes: roles of networks that lead to codes and back, which the data set has.
+        latent: what its latent diffusion model is told, `latent-text` or `latent-class`.
     """
 
     classifier: str
@@ -47,6 +52,7 @@ class Files:
     robust: tuple[str, ...] = ()
     identity: str | None = None
     codes: tuple[str, ...] = ()
+    latent: str | None = None
     prior: str = "prior"
     bridge: str = "bridge"
     perceptual: str = "perceptual"
@@ -66,6 +72,7 @@ FILES: dict[str, Files] = {
         other={"3-8-plain": "classifier-plain", "3-8-robust": "robust"},
         robust=("3-8", "4-9", "1-7", "3-8-plain", "3-8-robust"),
         codes=("autoencoder",),
+        latent=CLASS,
     ),
     "synthfaces": Files(
         classifier="classifier-{task}",
@@ -74,12 +81,14 @@ FILES: dict[str, Files] = {
         robust=("smile", "age", "smile-plain", "smile-robust"),
         identity="identity",
         codes=("autoencoder", "segments"),
+        latent=TEXT,
     ),
     "synthroads": Files(
         classifier="classifier",
         oracle="oracle",
         other={"forward-slowdown-plain": "classifier-plain"},
         robust=("forward-slowdown", "forward-slowdown-plain"),
+        codes=("segments",),
     ),
 }
 
@@ -111,10 +120,12 @@ def load_shipped_bundle(
     needs: Set[str] = Method.needs,
     metrics: bool = True,
     classifier: str = "task",
+    prompts: Prompts | None = None,
 ) -> Bundle:
     """Load the shipped networks of a task; see `vcebench.models.loading.load_bundle`."""
     root = folder or ASSETS / dataset
     names = _names(dataset, task, needs, metrics, classifier)
+    told = _told(dataset, root, task, needs, device, prompts)
     networks: dict[str, nn.Module] = {}
     cards: dict[str, dict[str, Any]] = {}
     hashes: dict[str, str] = {}
@@ -131,7 +142,7 @@ def load_shipped_bundle(
     autoencoder = networks.get("autoencoder", networks.get("segments"))
     return Bundle(
         classifier=_classifier(networks["classifier"], task, cards["classifier"]),
-        prior=_walked(networks, cards),
+        prior=_walked(networks, cards) if told is None else told.prior,
         perceptual=networks.get("perceptual"),
         robust=None if robust is None else _classifier(robust, task, cards["robust"]),
         autoencoder=autoencoder,
@@ -144,9 +155,31 @@ def load_shipped_bundle(
         perceptual_unit=float(cards.get("perceptual", {}).get("unit", 1.0)),
         attributes=tuple(cards.get("oracle", {}).get("attributes", ())),
         certificate=cards["classifier"].get("measured", {}),
-        hashes=hashes,
-        backbones={role: str(card.get("title", names[role])) for role, card in cards.items()},
+        hashes=hashes | ({} if told is None else told.hashes),
+        backbones={role: str(card.get("title", names[role])) for role, card in cards.items()}
+        | ({} if told is None else {role: f"{role}, {dataset}" for role in told.hashes}),
     )
+
+
+def _told(
+    dataset: str,
+    root: Path,
+    task: Task,
+    needs: Set[str],
+    device: torch.device | str,
+    prompts: Prompts | None,
+) -> Told | None:
+    """The data set's latent model, told of a task, if a method asks for it."""
+    if not needs & LATENT:
+        return None
+    folder = root / "latent"
+    if not folder.is_dir():
+        raise NetworkFileError(
+            f"{folder} is missing: run `vcebench train {dataset} --part latent --output {root}`"
+        )
+    places = (root / tokens_name(task.name), prepared(dataset, task.name))
+    said = what_is_said(task, needs, prompts, *places)
+    return tell(load_latent(folder), folder, task.classes, needs, device, said)
 
 
 def _names(
@@ -162,7 +195,8 @@ def _names(
         "bridge": files.bridge,
         **{role: role for role in files.codes},
     } | ({"robust": "robust"} if task.name in files.robust else {})
-    for role in sorted(needs - making.keys()):
+    told = {files.latent, *([TOKENS] if files.latent == TEXT else [])}
+    for role in sorted(needs - making.keys() - told):
         raise NetworkFileError(
             f"no {role} network ships for {dataset} {task.name}; `vcebench list methods` shows "
             "methods that do without"
@@ -188,7 +222,22 @@ def lacking(dataset: str, task: Task, needs: Set[str]) -> str | None:
     except NetworkFileError as error:
         return str(error)
     gone = [f"{n}.safetensors" for n in names.values() if not _path(dataset, n).is_file()]
+    if needs & LATENT and not (ASSETS / dataset / "latent").is_dir():
+        gone.append("latent/")
+    if TOKENS in needs and not (ASSETS / dataset / tokens_name(task.name)).is_file():
+        gone.append(tokens_name(task.name))
     return f"{dataset} ships without {', '.join(gone)}" if gone else None
+
+
+def digests(dataset: str, task: Task, needs: Set[str]) -> dict[str, str]:
+    """Role → SHA-256 of the files that images are made with; a file that lacks has none.
+
+    Args:
+        dataset, task, needs: see `lacking`; raises NetworkFileError for a role that does not ship.
+    """
+    names = _names(dataset, task, needs, metrics=False, classifier="task")
+    paths = {role: _path(dataset, name) for role, name in names.items()}
+    return {role: sha256(path) for role, path in paths.items() if path.is_file()}
 
 
 def _path(dataset: str, name: str) -> Path:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.models.autoencoder import ResidualAutoencoder
+from vcebench.models.diffusers_prior import build_diffusers
 from vcebench.models.painter import SemanticAutoencoder
 from vcebench.models.unet import UNet, UNetConfig
 
@@ -196,6 +197,7 @@ def _tupled(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "unet": _tupled(lambda **config: UNet(UNetConfig(**config))),
+    "diffusers-unet": build_diffusers,
     "smooth-classifier": _tupled(SmoothClassifier),
     "strided-classifier": _tupled(StridedClassifier),
     "residual-encoder": _tupled(ResidualEncoder),

@@ -17,10 +17,7 @@ from vcebench.results.measurements import (
     to_csv,
 )
 from vcebench.results.published import data_folder
-from vcebench.results.tables.layouts import LAYOUTS, Layout
-
-DIVERSITY = "diversity"
-"""Not a table of the paper but a paragraph: σ_L over five seeds."""
+from vcebench.results.tables.layouts import DIVERSITY, LAYOUTS, Layout
 
 FIELD = "field"
 """Nor is this one: every method of the package on the same first images."""

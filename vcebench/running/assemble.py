@@ -14,15 +14,15 @@ from vcebench.folders.images import Codec
 from vcebench.methods.core.method import Method
 from vcebench.models.bundle import Bundle
 from vcebench.models.classifier import TargetClassifier, over
+from vcebench.models.latent_role import LATENT
 from vcebench.models.loading import load_bundle
+from vcebench.models.normalise import Coloured
 from vcebench.running.precision import HALF, in_precision, layout
 from vcebench.running.regions import region_of
 from vcebench.running.worker import Worker
 from vcebench.settings.config import GuidanceConfig, Precision, RunConfig
 from vcebench.settings.request import method_of, needs_of
 
-LATENT = frozenset({"latent-text", "latent-class"})
-"""Roles of a conditional network that walks among an autoencoder's latents."""
 WALKED = frozenset({"prior", "bridge"}) | LATENT
 """Roles of the one network that a method walks on; it is the bundle's prior."""
 CODED = frozenset({"autoencoder", "segments"})
@@ -43,7 +43,9 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
             task = stored_custom(config.custom)
             if "perceptual" in needs:
                 needs_perceptual(config.guidance.lambda_perceptual)
-            return load_own_bundle(task, config.device, needs=needs, metrics=metrics)
+            return load_own_bundle(
+                task, config.device, needs=needs, metrics=metrics, prompts=config.prompts
+            )
         return load_bundle(
             config.dataset,
             config.task,
@@ -51,6 +53,7 @@ def networks_of(config: RunConfig, metrics: bool = True) -> Bundle:
             needs=needs,
             metrics=metrics,
             classifier=config.classifier,
+            prompts=config.prompts,
         )
 
 
@@ -64,7 +67,7 @@ def worker_of(config: RunConfig, bundle: Bundle) -> Worker:
         method_of(config),
         bundle,
         config.guidance,
-        shape=_shape(config),
+        shape=(bundle.channels, *_shape(config)[1:]),
         precision=config.precision,
         dataset=config.dataset,
         seed=config.seed,
@@ -101,7 +104,7 @@ def build_worker(
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
     for role in sorted(needs - {"tokens"}):  # those are words that a latent network is told
-        given = "autoencoder" if role in CODED else "latent" if role in LATENT else role
+        given = "autoencoder" if role in CODED else "prior" if role in LATENT else role
         if getattr(bundle, "prior" if role in WALKED else given, None) is None:
             raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
     if needs & (CODED | LATENT) and precision in HALF:
@@ -116,19 +119,21 @@ def build_worker(
             "flips is not measured; use precision exact or fast"
         )
     recorder = recorder_for(device)
+    grey = bundle.channels == 1
 
     def as_run(network: nn.Module, role: str, kind: type[Captured] = CapturedGuide) -> nn.Module:
-        tier = in_precision(network, precision)
+        tier = in_precision(Coloured(network) if grey and role != "prior" else network, precision)
         return tier if recorder is None else kind(tier, recorder, role)
 
     def guide(classifier: TargetClassifier, role: str) -> TargetClassifier:
         network = as_run(classifier.network, role)
         return classifier if network is classifier.network else over(classifier, network)
 
+    judge = bundle.explained
     return Worker(
         method=method,
         prior=None if prior is None else prior.over(as_run(prior.network, "prior", Captured)),
-        classifier=bundle.explained,
+        classifier=over(judge, Coloured(judge.network)) if grey else judge,
         guide=guide(bundle.explained, "classifier"),
         perceptual=as_run(perceptual, "perceptual network")
         if perceptual is not None and "perceptual" in needs
@@ -141,6 +146,7 @@ def build_worker(
         perceptual_unit=bundle.perceptual_unit,
         device=device,
         recorder=recorder,
+        channels=bundle.channels,
         **how,
     )
 

@@ -17,14 +17,15 @@ from torch import Tensor
 from vcebench.data.base import ImageSet
 from vcebench.data.files import BadImageError
 from vcebench.errors import UserError, one_line
-from vcebench.folders.images import dequantise
 from vcebench.methods.core.bridge import BridgePrior
+from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.method import given
 from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.space import Autoencoder
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.interpret import outputs_of
-from vcebench.running.assemble import LATENT, WALKED
+from vcebench.models.latent_role import LATENT
+from vcebench.running.assemble import WALKED
 from vcebench.running.halving import is_out_of_memory
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -66,7 +67,10 @@ def probe(worker: Worker, images: Sequence[Tensor]) -> None:
     if not images:
         return
     padded = [images[i % len(images)] for i in range(worker.batch_size)]
-    x = dequantise(torch.stack(padded).to(worker.device))
+    try:
+        x = worker.walked(padded)
+    except MethodError as error:
+        raise UserError(one_line(error)) from error
     try:
         _classifier(worker.classifier, x)
         _gradient(worker.guide, x)

@@ -43,6 +43,7 @@ from vcebench.running.progress import Progress
 from vcebench.running.regions import finder_of, maps_of
 from vcebench.running.repair import outcome, take_back, traced_before
 from vcebench.running.seen import seen
+from vcebench.running.strength import strength
 from vcebench.running.tries import Item, Outcome
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
@@ -78,7 +79,8 @@ def run(
     worker = worker_of(config, bundle)
     if config.custom is not None:
         with precision_flags(config.precision):
-            probe(worker, first_images(config, images))
+            probe(worker, first := first_images(config, images))
+            _say(strength(worker, first))
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())

@@ -19,6 +19,7 @@ from vcebench.devices.capture import Recorder
 from vcebench.devices.noise import drawn_ahead
 from vcebench.devices.threads import for_each
 from vcebench.folders.images import Codec, dequantise, encode_masks, encode_region
+from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import BoundGuidance, Guidance
 from vcebench.methods.core.method import Explanation, Extras, Method
 from vcebench.methods.core.noise import KeyedNoise, Noise
@@ -54,6 +55,7 @@ class Worker:
         device: where it all runs.
         keep_files: encode final images as files.
         recorder: what recorded the networks' evaluations, on a GPU.
+        channels: of the images that it walks on; 1 takes grey images only.
         region: finds where images may change that do not bring their own; None leaves it to the
             method.
     """
@@ -77,6 +79,25 @@ class Worker:
     keep_files: bool = True
     region: Region | None = None
     recorder: Recorder | None = None
+    channels: int = 3
+
+    def walked(self, images: Sequence[Tensor], names: Sequence[str] = ()) -> Tensor:
+        """Images in [-1, 1] with the channels of the prior, (B, C, H, W), on the device.
+
+        Args:
+            images: uint8 (3, H, W) each.
+            names: of the images, for the message.
+
+        Raises MethodError: one is coloured and the prior is of one channel.
+        """
+        x = torch.stack([*images]).to(self.device)
+        if self.channels == 1:
+            for row in (x != x[:, :1]).flatten(1).any(dim=1).nonzero()[:, 0].tolist():
+                raise MethodError(
+                    f"{names[row] if names else 'an image'} is coloured and the prior is of one "
+                    "channel; say channels = 1 in [data], or train a prior of three"
+                )
+        return dequantise(x[:, : self.channels])
 
     @torch.no_grad()
     def explain(
@@ -93,7 +114,7 @@ class Worker:
             on_step: called after every step of the reverse loop.
         """
         padded = [tries[i % len(tries)] for i in range(self.batch_size)]
-        x = dequantise(torch.stack([t.item.image for t in padded]).to(self.device))
+        x = self.walked([t.item.image for t in padded], [t.item.id for t in padded])
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
         hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
@@ -180,7 +201,7 @@ class Worker:
         """Quantise the counterfactuals and ask the classifier about what will be stored."""
         finite = found.x_cf.isfinite().flatten(1).all(dim=1)
         x_cf = found.x_cf.nan_to_num(0.0, 0.0, 0.0)
-        levels = self.codec.quantise(x_cf).cpu()
+        levels = self.codec.quantise(x_cf.expand(-1, 3, -1, -1)).cpu()
         stored = torch.stack([self.codec.stored(image) for image in levels])
         seen = dequantise(stored.to(self.device))
         source, target = decision.source, decision.target

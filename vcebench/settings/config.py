@@ -77,6 +77,7 @@ class RunConfig(_Frozen):
         (settings, guidance, batches) is then not known and at its defaults.
     region: where images may change, see `vcebench.settings.regions`; none leaves it to the method.
     masks: folder of the masks that `region` names by their digest; where it is changes no image.
+    prompts: what a latent network is told of the task's two classes, in place of the usual words.
     """
 
     method: str
@@ -99,6 +100,7 @@ class RunConfig(_Frozen):
     origin: Annotated[Imported | Plugin | None, Field(discriminator="kind")] = None
     region: str | None = None
     masks: str | None = None
+    prompts: tuple[str, str] | None = None
 
     @field_validator("shard")
     @classmethod
@@ -130,6 +132,7 @@ class RunConfig(_Frozen):
         unset |= {"classifier"} if self.classifier == "task" else set()
         unset |= {"origin"} if self.origin is None else set()
         unset |= {"region"} if self.region is None else set()
+        unset |= {"prompts"} if self.prompts is None else set()
         free = {"trace", "skip_bad", "shard", "masks"}
         content = self.model_dump(mode="json", exclude=free | unset)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

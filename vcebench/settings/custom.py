@@ -23,6 +23,10 @@
     [bridge]                        # for methods that walk on one, such as rcsb-c
     trained = "bridge.safetensors"  # by vcebench train bridge
 
+    [latent]                        # for methods among latents, such as ldce-txt and time
+    stable_diffusion = "FOLDER"     # of diffusers, or a single file of Stable Diffusion 1.x
+    prompts = ["a photo of a healthy leaf", "a photo of a leaf with rust"]
+
     [run]
     method = "maskdime"
 
@@ -42,13 +46,14 @@ from pydantic import Field, StrictStr, ValidationError, field_validator, model_v
 
 from vcebench.data.base import ImageSet, Task
 from vcebench.data.folder import FolderSet, folder_set
-from vcebench.data.listing import are_class_numbers, list_csv, list_folder
+from vcebench.data.listing import are_class_numbers, list_all, list_csv, list_folder
 from vcebench.data.registry import DATASETS
 from vcebench.errors import UserError, one_line
 from vcebench.settings.parts import (
     BridgePart,
     ClassifierPart,
     DataPart,
+    LatentPart,
     OraclePart,
     Part,
     PriorPart,
@@ -58,7 +63,7 @@ from vcebench.settings.parts import (
 class CustomTask(Part):
     """Everything about a task of somebody's own that a run has to know; paths are absolute.
 
-    prior, bridge: what a method walks on; None for methods that do without.
+    prior, bridge, latent: what a method walks on; None for methods that do without.
     target: class that every image is led to, by name or number; without it the other class of two,
         or the runner-up.
     classifier: None for imports, which do without.
@@ -67,7 +72,7 @@ class CustomTask(Part):
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"classifier", "prior", "bridge", "robust", "oracle", "representation"}
+        {"classifier", "prior", "bridge", "latent", "robust", "oracle", "representation"}
     )
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
@@ -76,6 +81,7 @@ class CustomTask(Part):
     classifier: ClassifierPart | None = None
     prior: PriorPart | None = None
     bridge: BridgePart | None = None
+    latent: LatentPart | None = None
     robust: ClassifierPart | None = None
     oracle: OraclePart | None = None
     representation: ClassifierPart | None = None
@@ -100,7 +106,15 @@ class CustomTask(Part):
             listing = list_csv(data.labels, data.folder, data.classes)
         background = (data.background, data.colour())
         task = task_of(listing.names)
-        return folder_set(self.name, task, data.folder, listing, data.geometry(), background)
+        grey = data.channels == 1
+        return folder_set(self.name, task, data.folder, listing, data.geometry(), background, grey)
+
+    def open_all(self, folder: Path) -> FolderSet:
+        """All images of another folder, unlabelled, prepared as those of the task."""
+        data, found = self.data, list_all(folder)
+        background = (data.background, data.colour())
+        grey = data.channels == 1
+        return folder_set(self.name, self.task(), folder, found, data.geometry(), background, grey)
 
     def task(self) -> Task:
         """What is asked of the images, as far as the file says it."""
@@ -185,6 +199,7 @@ _PATHS = {
     "oracle": ("torchscript", "weights", "folder", "trained"),
     "representation": ("torchscript", "weights", "folder", "trained"),
     "bridge": ("trained",),
+    "latent": ("stable_diffusion", "tokens"),
 }
 
 

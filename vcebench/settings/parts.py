@@ -54,9 +54,10 @@ class DataPart(Part):
     """Where the images are, and how they are brought to the size of the networks.
 
     background: colour behind transparent pixels, by name ("white") or as "#rrggbb".
+    channels: 1 makes the images grey, by the mean of red, green and blue.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"background"})
+    later: ClassVar[frozenset[str]] = frozenset({"background", "channels"})
 
     folder: Path
     labels: Path | None = None
@@ -64,6 +65,7 @@ class DataPart(Part):
     fit: Literal["crop", "stretch", "pad"] = "crop"
     classes: tuple[StrictStr, ...] = ()
     background: StrictStr = "white"
+    channels: Literal[1, 3] = 3
 
     @field_validator("classes")
     @classmethod
@@ -224,6 +226,21 @@ class PriorPart(Part):
         if self.entry is not None and self.checkpoint is None:
             raise ValueError("entry names a part of a checkpoint, and there is none")
         return self
+
+
+class LatentPart(Part):
+    """A latent diffusion model, for methods that walk among an autoencoder's latents.
+
+    stable_diffusion: a folder of diffusers, or a single file of Stable Diffusion 1.x.
+    prompts: what it is told of each class, in their order.
+    tokens: words that `vcebench prepare time` has learnt, for methods that need them.
+    size: height and width that its autoencoder sees; that of the images unless given.
+    """
+
+    stable_diffusion: Path
+    prompts: tuple[StrictStr, ...] = ()
+    tokens: Path | None = None
+    size: Side | tuple[Side, Side] | None = None
 
 
 class BridgePart(Part):

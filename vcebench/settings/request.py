@@ -24,6 +24,7 @@ from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.method_presets import MethodPreset, method_preset
 from vcebench.settings.plugins import find_method
 from vcebench.settings.presets import preset
+from vcebench.settings.prompts import Prompts, prompts_of
 from vcebench.settings.regions import parse_region
 from vcebench.settings.runtable import run_table
 
@@ -45,6 +46,7 @@ class Request:
     shard: (i, n), only every n-th image from the i-th on.
     region: where images may change (`vcebench.settings.regions`), or a folder of masks.
     name: what tables call a method that is given by its place.
+    prompts: what a latent network is told of the task's first and second class.
     """
 
     method: str
@@ -67,6 +69,7 @@ class Request:
     shard: tuple[int, int] | None = None
     region: str | None = None
     name: str | None = None
+    prompts: tuple[str, str] | None = None
 
 
 def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
@@ -116,6 +119,7 @@ def resolve(request: Request) -> tuple[RunConfig, ImageSet]:
         shard=request.shard,
         **_region(request),
         origin=origin,
+        prompts=_prompts(request, images),
     )
     return config, images
 
@@ -194,6 +198,16 @@ def _region(request: Request) -> dict[str, str]:
         return {"region": f"files:{MaskFolder(folder).digest()}", "masks": str(folder)}
     parse_region(asked)
     return {"region": asked}
+
+
+def _prompts(request: Request, images: ImageSet) -> Prompts | None:
+    """A person's own words. Raises UserError: the method reads none, or the classes are many."""
+    if request.prompts is None:
+        return None
+    if "latent-text" not in METHODS[request.method].factory.needs:
+        raise UserError(f"{request.method} reads no prompts; use one that does, such as ldce-txt")
+    prompts_of(images.task, request.prompts)
+    return request.prompts
 
 
 def told_region(config: RunConfig) -> str | None:

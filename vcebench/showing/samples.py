@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vcebench.data.base import ImageSet
-from vcebench.data.registry import PLAIN, open_dataset
-from vcebench.errors import user_errors
+from vcebench.data.registry import PLAIN, dataset_entry, open_dataset
+from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.directions import unit
 from vcebench.methods.core.guidance import Guidance, TargetClassifier
@@ -16,15 +18,20 @@ from vcebench.methods.core.method import given
 from vcebench.methods.core.noise import KeyedNoise
 from vcebench.methods.dime import DiMEUnconditional
 from vcebench.models.bundle import Bundle
+from vcebench.models.latent_draw import drawn
+from vcebench.models.latent_files import load_latent
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
 from vcebench.models.shipped import ASSETS
-from vcebench.settings.custom import CustomTask
+from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.presets import preset
 from vcebench.showing.pictures import example_sheet
 from vcebench.weights.shipped import read_card
 
 SHOWN = 6
+
+DRAWN, SCALE = 12, 3.0
+"""Drawings of a prompt, and how strongly it is followed."""
 
 ASCENT, STEPS = 10, 20
 """Length of an ascent in radii of the robust classifier, and its steps."""
@@ -64,7 +71,7 @@ def own_prior_sheet(
     usual = preset(custom.name, images.task.name).tau
     with user_errors():
         steps = DiMEUnconditional(tau=tau if isinstance(tau, int) else usual)
-        steps.check(bundle.prior, (3, *images.size))
+        steps.check(bundle.prior, (bundle.channels, *images.size))
     return _drawn(images, bundle, steps.tau, seeds)
 
 
@@ -76,6 +83,7 @@ def _drawn(images: ImageSet, bundle: Bundle, tau: int, seeds: int) -> Image.Imag
     x = dequantise(torch.stack([example.image for example in examples]))
     explainer, prior = DiMEUnconditional(tau=tau), given(bundle.prior)
     target = bundle.explained.decide(x).target
+    x = x if bundle.channels == 3 else x.mean(dim=1, keepdim=True)
     guidance = Guidance(bundle.explained, torch.zeros(len(x)), lambda_perceptual=0)
     columns: dict[str, Tensor] = {"input": x}
     for seed in range(seeds):
@@ -86,8 +94,33 @@ def _drawn(images: ImageSet, bundle: Bundle, tau: int, seeds: int) -> Image.Imag
         drawn = explainer.explain(x, target, prior=prior, guidance=guidance, noise=noise)
         columns[f"denoised, seed {seed}"] = drawn.x_cf
     heads = ["input", f"noised to {tau}", *(f"denoised, seed {seed}" for seed in range(seeds))]
+    columns = {head: shown.expand(-1, 3, -1, -1) for head, shown in columns.items()}
     tiles = [(head, quantise(columns[head][row])) for row in range(len(x)) for head in heads]
     return example_sheet(tiles, columns=2 * len(heads))
+
+
+def prompt_sheet(dataset: str | None, config: Path | None, prompt: str) -> Image.Image:
+    """What a latent diffusion model draws of some words, from pure noise.
+
+    Args:
+        dataset: an embedded data set, or
+        config: the file of a task of somebody's own with a section [latent].
+
+    Raises UserError: there is no such model, or it reads no prompts.
+    """
+    if config is not None:
+        custom = read_custom(config)[0]
+        if custom.latent is None:
+            raise UserError(f"{config} has no section [latent]; see docs/latent.md")
+        place, geometry = custom.latent.stable_diffusion, custom.data.geometry()
+        size = (geometry.height, geometry.width)
+    else:
+        entry = dataset_entry(str(dataset))
+        place, size = ASSETS / entry.name / "latent", entry.size
+        if not place.is_dir():
+            raise UserError(f"{entry.name} ships without a latent diffusion model; try synthfaces")
+    pictures = quantise(drawn(load_latent(place), prompt, (3, *size), range(DRAWN), SCALE))
+    return example_sheet([(f"seed {k}", picture) for k, picture in enumerate(pictures)], columns=6)
 
 
 @torch.no_grad()

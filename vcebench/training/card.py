@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ SAMPLES, ASCENTS = "prior.png", "robust.png"
 Bounds = Mapping[str, Mapping[str, float]]
 """Stem of a network file → name of a figure → its bound."""
 NO_BOUNDS: Bounds = {}
+NO_FLOORS: Mapping[str, float] = {}
+LATENT = "latent/card.json"
 
 
 def write_model_card(
@@ -21,10 +24,12 @@ def write_model_card(
     folder: Path,
     floors: Bounds = NO_BOUNDS,
     ceilings: Bounds = NO_BOUNDS,
+    latent_floors: Mapping[str, float] = NO_FLOORS,
 ) -> Path:
     """Write FOLDER/MODEL_CARD.md about every network file in the folder.
 
-    A network has to reach its `floors`, and may not go beyond its `ceilings`.
+    A network has to reach its `floors`, and may not go beyond its `ceilings`; the latent diffusion
+    model in FOLDER/latent, if there is one, has `latent_floors`.
 
     Pictures FOLDER/prior.png and FOLDER/robust.png, drawn by `vcebench show NAME --prior` and
     `--robust`, are shown if they are there.
@@ -45,6 +50,8 @@ def write_model_card(
         _section(path, floors.get(path.stem, {}), ceilings.get(path.stem, {}))
         for path in sorted(folder.glob("*.safetensors"))
     ]
+    if (folder / LATENT).exists():
+        sections.append(_latent_section(folder / LATENT, latent_floors))
     path = folder / "MODEL_CARD.md"
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     return path
@@ -70,6 +77,33 @@ def _section(path: Path, floors: Mapping[str, float], ceilings: Mapping[str, flo
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"## `{path.name}`: {card['title']}\n\n{card['summary']}\n\n| | |\n|---|---|\n{table}"
+
+
+def _latent_section(path: Path, floors: Mapping[str, float]) -> str:
+    """What the card of a latent diffusion model says, stage by stage."""
+    card = json.loads(path.read_text(encoding="utf-8"))
+    folder = path.parent
+    files = sorted(folder.rglob("*.safetensors"))
+    size = sum(file.stat().st_size for file in files) / 1e6
+    measured = card.get("measured", {})
+    rows = [
+        ("made by", f"`{card['command']}`"),
+        ("on disk", f"{size:.2f} MB in {len(files)} files (float16), a folder of diffusers"),
+        ("measured after the float16 round trip", _pairs(measured)),
+        *_against(floors, {}, measured),
+    ]
+    for stage, name in (("vae", "autoencoder"), ("unet", "U-Net and what reads its conditions")):
+        recipe, seconds = card[stage]["recipe"], card[stage]["train_seconds"]
+        settings = recipe["settings"]
+        said = (
+            f"{settings['steps']:,} steps of {recipe['batch']}, seed {settings['seed']}, "
+            f"{seconds / 60:.1f} minutes on {card['threads']} thread(s) of {card['machine']}, "
+            f"torch {card['torch']}"
+        )
+        rows.append((f"training, {name}", said))
+    rows += [(file.relative_to(folder).as_posix(), f"`{sha256(file)}`") for file in files]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"## `latent/`: {card['title']}\n\n{card['summary']}\n\n| | |\n|---|---|\n{table}"
 
 
 def _against(

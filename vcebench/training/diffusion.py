@@ -56,7 +56,7 @@ class DiffusionLoss:
         """Mean loss of a batch.
 
         Args:
-            network: (z, t) → noise and variance, (B, 2·C, H, W).
+            network: (z, t) → noise and variance, (B, 2·C, H, W), or noise alone, (B, C, H, W).
             x: clean images in [-1, 1], with shape (B, C, H, W).
             generator: source of timesteps and noise.
         """
@@ -67,7 +67,11 @@ class DiffusionLoss:
         z = z.contiguous(memory_format=torch.channels_last)
         with half(self.bf16):
             output = network(z, t)
-        predicted, v = output.float().chunk(2, dim=1)
+        output = output.float()
+        if output.shape[1] == x.shape[1]:
+            only: Tensor = (output - noise).square().mean()
+            return only
+        predicted, v = output.chunk(2, dim=1)
         simple = (predicted - noise).square().mean()
         bound = self._bound(x, z, t, predicted.detach(), v).mean()
         total: Tensor = simple + 1e-3 * self.steps * bound

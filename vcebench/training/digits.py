@@ -17,6 +17,7 @@ from vcebench.training import augment
 from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.diffusion import DiffusionLoss
+from vcebench.training.latent_recipes import digits_part
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
 from vcebench.training.robust import class_losses, robust_loss, robust_part
@@ -114,7 +115,7 @@ def recipe() -> Recipe:
         _bridge(),
         _autoencoder(),
     )
-    return Recipe("digits", TEXT, parts)
+    return Recipe("digits", TEXT, parts, digits_part())
 
 
 def _prior() -> Part:

@@ -7,52 +7,39 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vcebench.data.files import BadImageError, Geometry
 from vcebench.data.folder import FolderSet, folder_set
 from vcebench.data.listed import UNLABELLED, ListedSet
 from vcebench.data.listing import list_all
+from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.folders.digests import input_digest
 from vcebench.folders.images import dequantise
 from vcebench.settings.custom import task_of
 from vcebench.training import augment
+from vcebench.training.beginning import check_fit
 from vcebench.training.bridge import BRIDGE, bridge_loss
 from vcebench.training.budget import steps_within
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
+from vcebench.training.own_plan import CHAIN, FOCUS, Judge, OwnPlan
+from vcebench.training.own_prior import (
+    MEASURED,
+    RESPACING,
+    SHOWN,
+    Draw,
+    Watch,
+    denoising_errors,
+    kept,
+    lines_on,
+)
 from vcebench.training.parts import Part, train_part
-
-CHAIN, RESPACING = 500, 200
-
-
-@dataclass(frozen=True)
-class OwnPlan:
-    """How large a network of one's own images is and how long it is trained.
-
-    Attributes:
-        size: height and width of the images, multiples of 8.
-        width: channels of the first level, a multiple of 32; the four levels have 1, 2, 3 and 4
-            times as many.
-        steps: training steps; the protocol's faces need hundreds of thousands.
-        batch: images in a step.
-        flip: whether a mirrored image is as good as the image.
-        fit: how images of a folder are brought to the size, see `vcebench.data.files.Geometry`.
-        budget: seconds that the training may take here, instead of `steps`.
-    """
-
-    size: tuple[int, int]
-    width: int = 64
-    steps: int = 100_000
-    batch: int = 16
-    flip: bool = True
-    seed: int = 0
-    fit: Literal["crop", "stretch", "pad"] = "crop"
-    budget: float | None = None
+from vcebench.weights.shipped import read_card, sha256
 
 
 def train_own(
@@ -63,6 +50,7 @@ def train_own(
     restart: bool = False,
     progress: bool = True,
     skip_bad: bool = False,
+    draw: Draw | None = None,
 ) -> Path:
     """Train a network on all images of a folder, or go on training it; returns the network file.
 
@@ -73,6 +61,7 @@ def train_own(
         restart: begin anew.
         progress: report on stderr.
         skip_bad: leave out images that cannot be read, and say so.
+        draw: makes the picture OUTPUT/prior.png at every checkpoint of a prior.
 
     Everything that decides the training, the pixels included, is part of its recipe: other images
     make another network.
@@ -82,7 +71,7 @@ def train_own(
     images = folder_set(
         "own", task_of(()), folder, list_all(folder), Geometry(*plan.size, plan.fit)
     )
-    return train_on(role, images, output, plan, restart, progress, skip_bad)
+    return train_on(role, images, output, plan, restart, progress, skip_bad, draw=draw)
 
 
 def train_on(
@@ -93,21 +82,30 @@ def train_on(
     restart: bool = False,
     progress: bool = True,
     skip_bad: bool = False,
+    judge: Judge | None = None,
+    draw: Draw | None = None,
 ) -> Path:
-    """The same on an image set that is there already, of the plan's size; see `train_own`."""
+    """The same on an image set that is there already, of the plan's size; see `train_own`.
+
+    judge: the classifier that is to be explained: a prior is measured by what it keeps.
+    """
     height, width = plan.size
     if height % 8 or width % 8 or min(plan.size) < 8:
         raise UserError(f"the size is {height}x{width}; use multiples of 8")
     if plan.width < 32 or plan.width % 32:
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
+    if plan.begin is not None:
+        check_fit(plan.begin, plan.size, plan.channels)
     usable, digest = look_through(images, skip_bad)
     for line in images.notes():
         print(line, file=sys.stderr)
 
     def part_of(plan: OwnPlan) -> Part:
-        material = _Material(images, usable, digest, plan)
+        material = _Material(images, usable, digest, plan, judge)
         if role == "prior":
-            return _prior(material)
+            x = material.some(SHOWN)
+            chain, place = plan.chain, output / "prior.png"
+            return _prior(material, None if draw is None else Watch(x, chain, place, draw))
         return _bridge(material, output / "prior.safetensors")
 
     if plan.budget is not None:
@@ -116,8 +114,11 @@ def train_on(
         plan = replace(plan, steps=steps)
         if progress:
             print(f"{role}: {steps:,} steps in the {seconds / 60:g} minutes", file=sys.stderr)
-    part = part_of(plan)
-    return train_part("own", part, output, restart=restart, progress=progress)
+    path = train_part("own", part_of(plan), output, restart=restart, progress=progress)
+    if progress and role == "prior":
+        for line in lines_on(read_card(path)["measured"], plan.size):
+            print(line, file=sys.stderr)
+    return path
 
 
 def look_through(
@@ -152,35 +153,39 @@ class _Material:
     usable: Sequence[int]
     digest: str
     plan: OwnPlan
+    judge: Judge | None = None
 
     def batch(self, generator: torch.Generator) -> Tensor:
-        """Images in [-1, 1], float32 (B, 3, H, W)."""
+        """Images in [-1, 1], float32 (B, C, H, W)."""
         count = len(self.usable)
         chosen = torch.randint(count, (self.plan.batch,), generator=generator).tolist()
-        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        x = self._opened(chosen)
         if self.plan.flip:
             x = augment.mirror(x, generator)
         return x
 
+    def some(self, count: int) -> Tensor:
+        """Images spread over all of them, in [-1, 1], float32 (B, C, H, W)."""
+        return self._opened(spread(len(self.usable), count))
+
+    def _opened(self, chosen: Sequence[int]) -> Tensor:
+        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        return x if self.plan.channels == 3 else x.mean(dim=1, keepdim=True)
+
     def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:
         """What is alike in all networks of one's own images."""
         plan, count = self.plan, len(self.usable)
+        narrow = plan.narrow
         return Part(
             name=name,
             title=title,
             summary=f"Trained on {count} images of {plan.size[0]}x{plan.size[1]} pixels.",
-            architecture="unet",
-            config={
-                "model_channels": plan.width,
-                "channel_mult": (1, 2, 3, 4),
-                "num_res_blocks": 1,
-                "attention_factors": (8,),
-                "num_heads": 4,
-                "resblock_updown": True,
-                **more.pop("config", {}),
-            },
             settings=LoopSettings(
-                steps=plan.steps, seed=plan.seed, learning_rate=2e-4, ema=0.9995, save_every=500
+                steps=plan.steps,
+                seed=plan.seed,
+                learning_rate=1e-3 if narrow else 2e-4,
+                ema=0.999 if narrow else 0.9995,
+                save_every=500,
             ),
             loss=loss,
             inputs={
@@ -189,31 +194,69 @@ class _Material:
                 "size": list(plan.size),
                 "batch": plan.batch,
                 "flip": plan.flip,
+                **({"channels": 1} if plan.channels == 1 else {}),
+                **({"begin": sha256(plan.begin.path)} if plan.begin is not None else {}),
             },
             **more,
         )
 
 
-def _prior(material: _Material) -> Part:
+def _prior(material: _Material, watch: Watch | None) -> Part:
+    chain = material.plan.chain
+
     def open_data() -> Loss:
-        diffusion = DiffusionLoss(CHAIN)
+        diffusion = DiffusionLoss(chain, focus=chain * FOCUS // CHAIN)
         return lambda network, generator: diffusion(network, material.batch(generator), generator)
 
     return material.part(
         "prior",
         "prior of one's own images",
         open_data,
-        facts={"schedule": {"name": "linear", "steps": CHAIN, "respacing": RESPACING}},
+        facts={"schedule": {"name": "linear", "steps": chain, "respacing": RESPACING}},
+        watch=watch,
+        measure=lambda network: _figures(network, material),
+        **_network(material.plan),
     )
 
 
+def _network(plan: OwnPlan) -> dict[str, Any]:
+    """Architecture, configuration and beginning of a part."""
+    if plan.begin is not None:
+        begun = plan.begin
+        return {"architecture": begun.architecture, "config": begun.config, "begin": begun.path}
+    config = {
+        "model_channels": plan.width,
+        "channel_mult": (1, 1, 2, 3) if plan.narrow else (1, 2, 3, 4),
+        "num_res_blocks": 1,
+        "attention_factors": (8,),
+        "num_heads": 3 if plan.narrow else 4,
+        "resblock_updown": not plan.narrow,
+    }
+    if plan.channels == 1:
+        config |= {"in_channels": 1, "out_channels": 2}
+    return {"architecture": "unet", "config": config}
+
+
+def _figures(network: nn.Module, material: _Material) -> dict[str, Any]:
+    """What a prior's card says of it."""
+    x, judge, chain = material.some(MEASURED), material.judge, material.plan.chain
+    found: dict[str, Any] = {"noise_mse": denoising_errors(network, x, chain), "images": len(x)}
+    if judge is None:
+        return found
+    share = kept(network, chain, judge.classifier, x, judge.tau)
+    return {**found, "kept": share, "tau": judge.tau}
+
+
 def _bridge(material: _Material, prior: Path) -> Part:
-    plan = material.plan
+    # A bridge walks in colours: grey images are three times the same.
+    plan = replace(material.plan, channels=3, begin=None)
+    material, described = replace(material, plan=plan), _network(plan)
     return material.part(
         "bridge",
         "inpainting bridge of one's own images",
         lambda: bridge_loss(material.batch, plan.size, plan.seed, bf16=False),
-        config={"out_channels": 3},
+        architecture=described["architecture"],
+        config={**described["config"], "out_channels": 3},
         begin=prior if prior.exists() else None,
         facts={"bridge": BRIDGE},
     )

@@ -11,22 +11,21 @@ import hashlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from vcebench.training.progress import told
+
 SAVE_SECONDS = 60
-"""Longest time between checkpoints, and between lines in a log."""
+"""Longest time between checkpoints."""
 
 Loss = Callable[[nn.Module, torch.Generator], Tensor]
 """loss(module, generator) → scalar; draws its own batch, all randomness from the generator."""
@@ -66,6 +65,20 @@ class _State:
     module: nn.Module
     average: list[Tensor]
     optimizer: torch.optim.Optimizer
+    stages: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a training went.
+
+    Attributes:
+        seconds: of training, over all interruptions.
+        stages: numbers of steps it was meant to end at before it went on with more.
+    """
+
+    seconds: float
+    stages: tuple[int, ...] = ()
 
 
 def fit(
@@ -77,7 +90,10 @@ def fit(
     *,
     inputs: Mapping[str, Any] = MappingProxyType({}),
     progress: bool = True,
-) -> float:
+    longer: bool = False,
+    watch: Callable[[nn.Module], None] | None = None,
+    log: Path | None = None,
+) -> Fitted:
     """Train a module in place, from its checkpoint if there is one.
 
     On return the module holds the averaged weights, in evaluation mode and channels_last.
@@ -91,9 +107,11 @@ def fit(
         inputs: what else decides the result, such as a digest of the images; a checkpoint of
             other inputs is refused.
         progress: draw a bar on stderr.
-
-    Returns:
-        Seconds of training, over all interruptions.
+        longer: go on from a checkpoint that was made for fewer steps; the rate then is that of the
+            longer training from there on.
+        watch: called after every checkpoint with the module as it would be now, its averaged
+            weights in evaluation mode.
+        log: file that gets the lines of progress besides.
 
     Raises:
         ValueError: the checkpoint belongs to other settings, or the loss is not finite.
@@ -112,8 +130,8 @@ def fit(
     facts = {"name": name, "shape": _shape(module), **asdict(settings), **inputs}
     fingerprint = json.dumps(facts)
     if checkpoint is not None and checkpoint.exists():
-        _restore(state, checkpoint, fingerprint)
-    with _bar(name, settings.steps, progress) as advance, torch.random.fork_rng(devices=[]):
+        _restore(state, checkpoint, facts, longer)
+    with told(name, settings.steps, progress, log) as advance, torch.random.fork_rng(devices=[]):
         started = time.monotonic() - state.seconds
         saved = state.seconds
         while state.step < settings.steps:
@@ -122,13 +140,35 @@ def fit(
             due = state.step % settings.save_every == 0 or state.seconds - saved >= SAVE_SECONDS
             if checkpoint is not None and (due or state.step == settings.steps):
                 _save(state, checkpoint, fingerprint)
-                saved = state.seconds
+                if watch is not None:
+                    with _averaged(state):
+                        watch(module)
+                saved = state.seconds = time.monotonic() - started
             advance(state.step, value)
-    with torch.no_grad():
-        for parameter, average in zip(module.parameters(), state.average, strict=True):
-            parameter.copy_(average)
+    _exchange(state)
     module.eval()
-    return state.seconds
+    return Fitted(state.seconds, tuple(state.stages))
+
+
+@contextmanager
+def _averaged(state: _State) -> Iterator[None]:
+    """The module with its averaged weights, in evaluation mode, for a while."""
+    _exchange(state)
+    state.module.eval()
+    try:
+        yield
+    finally:
+        state.module.train()
+        _exchange(state)
+
+
+@torch.no_grad()
+def _exchange(state: _State) -> None:
+    """Averaged weights for the module's, and those for the average; nothing is rounded."""
+    for parameter, average in zip(state.module.parameters(), state.average, strict=True):
+        kept = parameter.detach().clone()
+        parameter.copy_(average)
+        average.copy_(kept)
 
 
 def key(seed: int, name: str, step: int) -> int:
@@ -184,23 +224,28 @@ def _save(state: _State, path: Path, fingerprint: str) -> None:
             "seconds": state.seconds,
             "module": state.module.state_dict(),
             "average": state.average,
+            "stages": state.stages,
             "optimizer": state.optimizer.state_dict(),
         },
         path,
     )
 
 
-def _restore(state: _State, path: Path, fingerprint: str) -> None:
+def _restore(state: _State, path: Path, facts: Mapping[str, Any], longer: bool) -> None:
+    now = json.loads(json.dumps(facts))
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        before, now = json.loads(stored["fingerprint"]), json.loads(fingerprint)
+        before = json.loads(stored["fingerprint"])
     except Exception as error:  # damaged files raise almost anything
         raise ValueError(
             f"{path} is damaged, so the training cannot go on from it: train with --restart, or "
             "remove it"
         ) from error
-    if stored["fingerprint"] != fingerprint:
-        others = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+    others = [k for k in {**before, **now} if before.get(k) != now.get(k)]
+    more = longer and others == ["steps"] and before["steps"] < now["steps"]
+    if others and longer and not more and stored.get("step") == before.get("steps"):
+        return  # it was done: this is another training
+    if others and not more:
         raise ValueError(
             f"{path} was made with other settings ({', '.join(others)}): train with --restart, or "
             "give another --output"
@@ -211,44 +256,8 @@ def _restore(state: _State, path: Path, fingerprint: str) -> None:
         for average, value in zip(state.average, stored["average"], strict=True):
             average.copy_(value)
         state.step, state.seconds = int(stored["step"]), float(stored["seconds"])
+        state.stages = [*stored.get("stages", []), *([before["steps"]] if more else [])]
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(
             f"{path} does not fit this training: train with --restart, or remove it"
         ) from error
-
-
-@contextmanager
-def _bar(name: str, steps: int, show: bool) -> Iterator[Callable[[int, float], None]]:
-    """Progress on stderr: a bar on a terminal, a line now and then in a log."""
-    if not show or not sys.stderr.isatty():
-        every = max(1, steps // 40)
-        begun, first, said = time.monotonic(), -1, 0.0
-
-        def report(step: int, loss: float) -> None:
-            nonlocal first, said
-            first = step - 1 if first < 0 else first
-            now = time.monotonic() - begun
-            # A line after five seconds: whoever waits for days wants to know that soon.
-            late = now - said >= (SAVE_SECONDS if said else 5)
-            if show and (step % every == 0 or step == steps or late):
-                said = now
-                left = now / (step - first) * (steps - step) / 60
-                rest = f", {left:.0f} min left" if left >= 1 else ""
-                line = f"{name}: step {step}/{steps}, loss {loss:.4f}{rest}"
-                print(line, file=sys.stderr, flush=True)
-
-        yield report
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-    )
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        console=Console(stderr=True),
-    ) as progress:
-        task = progress.add_task(name, total=steps, loss=math.nan)
-        yield lambda step, loss: progress.update(task, completed=step, loss=loss)

@@ -14,7 +14,8 @@ from torch import nn
 
 from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
-from vcebench.training.loop import LoopSettings, Loss, fit
+from vcebench.training.latent_part import LatentPart
+from vcebench.training.loop import Fitted, LoopSettings, Loss, fit
 from vcebench.weights.shipped import read_card, save_network, sha256, update_card
 
 
@@ -50,6 +51,8 @@ class Part:
             without one, from weights drawn by the seed.
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
         inputs: what else decides the weights, where it is not fixed by the name: images, batch.
+            A network that has some is of one's own images, and may be trained longer later.
+        watch: see `vcebench.training.loop.fit`.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Part:
     begin: Path | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
+    watch: Callable[[nn.Module], None] | None = None
 
     def recipe(self) -> dict[str, Any]:
         """What has to be equal for a stored network to count as this part's."""
@@ -96,6 +100,7 @@ class Recipe:
     dataset: str
     text: str
     parts: tuple[Part, ...]
+    latent: LatentPart | None = None
 
 
 def train_part(
@@ -126,7 +131,8 @@ def train_part(
         return path
     output.mkdir(parents=True, exist_ok=True)
     network, trained = part.initial()
-    seconds = fit(
+    own = bool(part.inputs)
+    fitted = fit(
         part.name,
         trained,
         part.loss(),
@@ -134,13 +140,17 @@ def train_part(
         checkpoint,
         inputs=part.inputs,
         progress=progress,
+        longer=own,
+        watch=part.watch,
+        log=checkpoint.with_suffix(".log") if own else None,
     )
     part.finish(network)
     if part.inputs and path.exists():
         _keep_aside(path, part, progress)
-    save_network(path, network, part.architecture, part.config, _card(dataset, part, seconds))
+    save_network(path, network, part.architecture, part.config, _card(dataset, part, fitted))
     _measure(path, part, progress)
-    checkpoint.unlink(missing_ok=True)
+    if not own:
+        checkpoint.unlink(missing_ok=True)
     return path
 
 
@@ -150,7 +160,7 @@ def _measure(path: Path, part: Part, progress: bool) -> None:
     with torch.no_grad():
         measured = part.measure(reloaded)
     update_card(path, measured=measured, recipe=part.recipe())
-    _say(f"{part.name}: {measured}", progress)
+    _say(f"{part.name}: {measured}", progress and not part.inputs)
 
 
 def take_over(network: nn.Module, path: Path) -> None:
@@ -166,7 +176,7 @@ def take_over(network: nn.Module, path: Path) -> None:
             own[key].copy_(value)
 
 
-def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
+def _card(dataset: str, part: Part, fitted: Fitted) -> dict[str, Any]:
     return {
         **part.facts,
         "dataset": dataset,
@@ -176,7 +186,8 @@ def _card(dataset: str, part: Part, seconds: float) -> dict[str, Any]:
         "command": f"vcebench train {dataset} --part {part.name}",
         "seed": part.settings.seed,
         "steps": part.settings.steps,
-        "train_seconds": round(seconds),
+        "train_seconds": round(fitted.seconds),
+        **({"continued_at": list(fitted.stages)} if fitted.stages else {}),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "machine": platform.machine(),

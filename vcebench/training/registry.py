@@ -11,7 +11,8 @@ import torch
 
 from vcebench.data.registry import UnknownNameError
 from vcebench.training.card import write_model_card
-from vcebench.training.parts import Recipe, train_part
+from vcebench.training.latent_part import LatentPart, train_latent
+from vcebench.training.parts import Part, Recipe, train_part
 
 RECIPES: dict[str, str] = {
     "digits": "vcebench.training.digits:recipe",
@@ -59,7 +60,9 @@ def train(
         ValueError: unknown data set or part, or a checkpoint made with other settings.
     """
     recipe = recipe_of(dataset)
-    known = {part.name: part for part in recipe.parts}
+    known: dict[str, Part | LatentPart] = {part.name: part for part in recipe.parts}
+    if recipe.latent is not None:
+        known[recipe.latent.name] = recipe.latent
     for name in parts or ():
         if name not in known:
             raise UnknownNameError(f"part of {dataset}", name, known)
@@ -69,16 +72,24 @@ def train(
         if threads is not None:
             torch.set_num_threads(threads)
         paths = [
-            train_part(dataset, known[name], folder, restart=restart, progress=progress)
-            for name in (parts or known)
+            _train(dataset, known[name], folder, restart, progress) for name in (parts or known)
         ]
     finally:
         torch.set_num_threads(before)
     return [*paths, write_card(recipe, folder)]
 
 
+def _train(
+    dataset: str, part: Part | LatentPart, folder: Path, restart: bool, progress: bool
+) -> Path:
+    if isinstance(part, LatentPart):
+        return train_latent(dataset, part, folder, restart=restart, progress=progress)
+    return train_part(dataset, part, folder, restart=restart, progress=progress)
+
+
 def write_card(recipe: Recipe, folder: Path) -> Path:
     """Write the model card of the networks in a folder, with the bounds of their recipe."""
     floors = {part.name: part.floors for part in recipe.parts}
     ceilings = {part.name: part.ceilings for part in recipe.parts}
-    return write_model_card(recipe.dataset, recipe.text, folder, floors, ceilings)
+    latent = {} if recipe.latent is None else recipe.latent.floors
+    return write_model_card(recipe.dataset, recipe.text, folder, floors, ceilings, latent)

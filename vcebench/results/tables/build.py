@@ -96,7 +96,7 @@ def _fits(shown: Layout, row: Measurement) -> bool:
 
 
 def _belongs(figure: PublishedFigure, entry: Layout) -> bool:
-    return (figure.source, figure.table) == (entry.source, entry.number)
+    return (figure.source, figure.table) == (entry.source, entry.printed or entry.number)
 
 
 def _published_rows(
@@ -197,21 +197,22 @@ def _cell(
 ) -> Cell:
     if one is None or one.value is None:
         return Cell(group, column, measured=one)
+    value = one.value * column.factor
     machine = one.device if column.metric in MACHINE else ""
     difference = ""
     # Wall time is about as many images; the papers' tables have 1,000.
     if reference is not None and (column.metric != "time" or one.images == 1000):
-        difference = f"{one.value - reference:+.{digits}f}"
+        difference = f"{value - reference:+.{digits}f}"
     interval = ""
     if intervals and one.lo is not None and one.hi is not None:
         interval = " … ".join(
-            figure_text(column.metric, bound, digits) for bound in (one.lo, one.hi)
+            figure_text(column.metric, bound * column.factor, digits) for bound in (one.lo, one.hi)
         )
     return Cell(
         group,
         column,
-        figure_text(column.metric, one.value, digits),
-        one.value,
+        figure_text(column.metric, value, digits),
+        value,
         peers=(one.images, one.backbone, machine),
         difference=difference,
         interval=interval,

@@ -14,11 +14,13 @@ ABLATIONS = (
     *("rcsb-freeform-20-30", "ace-l1-pre", "ace-l2-pre", "ace-l1-gd", "ace-l1-cw", "ace-l1-pixel"),
     *("ace-l1-no-inpainting", "ace-filter", "dvce-no-cone", "dvce-cone-projection"),
     *("dvce-distance-direct", "rcsb-step-naive", "rcsb-step-tweedie", "rcsb-step-adam"),
-    *("rcsb-step-adaptive-norm", "rcsb-truth", "inpaint"),
+    *("rcsb-step-adaptive-norm", "rcsb-truth", "inpaint", "ldce-txt-free", "ldce-no-consensus"),
+    *("ldce-no-distance", "ldce-no-backprop", "ldce-cone", "time-naive", "eced-no-prune"),
+    *("eced-no-tuning", "latent-identity", "latent-identity-cls"),
 )
 """Ids that change one thing of a method; they stand in their own tables and have no rank."""
 
-VARIANTS = ("dime-deterministic", "maskdime-released", "rcsb-released")
+VARIANTS = ("dime-deterministic", "maskdime-released", "rcsb-released", "time-released")
 """Other implementations of a published method: measured rows, but no rank among systems."""
 
 
@@ -43,6 +45,7 @@ class Layout:
         added: columns the paper does not have.
         batch_size: the batch its runs must have; None accepts any.
         images: images its measured runs explain on embedded sets.
+        printed: its place in the published files, where that is not its number.
     """
 
     source: str
@@ -54,6 +57,7 @@ class Layout:
     added: tuple[str, ...] = ()
     batch_size: int | None = None
     images: int = 256
+    printed: str = ""
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -177,6 +181,19 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
 )
 
+DIVERSITY = "diversity"
+_DIVERSITY = Layout(
+    "maskdime",
+    DIVERSITY,
+    "Diversity on CelebA, smile, over five seeds",
+    (_panel("celeba", "smile"),),
+    ("sigma_l",),
+    ("maskdime", "fastdime", "no-mask-s8", "dime", "ace-l1"),
+    images=32,
+    printed="text",
+)
+"""Not a table of the paper but a paragraph of its text."""
+
 STAND_INS: dict[str, dict[Group, str]] = {
     "synthfaces": {
         Group("celeba", "smile"): "smile",
@@ -206,11 +223,11 @@ def layout(number: str, source: str = "maskdime") -> Layout:
         UserError: that document has no such table.
     """
     sources = ("maskdime", "maskdime-supp") if source == "maskdime" else (source,)
-    for entry in LAYOUTS:
+    for entry in (*LAYOUTS, _DIVERSITY):
         if entry.source in sources and entry.number == number:
             return entry
     known = [entry.number for entry in LAYOUTS if entry.source in sources]
-    known += [DATA_TABLE] if source == "maskdime" else []
+    known += [DATA_TABLE, DIVERSITY] if source == "maskdime" else []
     if not known:
         raise UserError(f"unknown source {source!r}; use maskdime, rcsb, eced or dime")
     raise UserError(f"{source} has no table {number!r}; use {', '.join(sorted(known))}")

@@ -128,7 +128,10 @@ def panel_title(groups: Sequence[Group], addition: str = "") -> str:
 
 
 def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows with best and second marked in every column, among peers of which there are two."""
+    """Rows with best and second marked in every column, among peers of which there are two.
+
+    What is printed alike is marked alike.
+    """
     ranks: dict[tuple[int, int], Rank] = {}
     width = len(rows[0].cells) if rows else 0
     for position in range(width):
@@ -138,12 +141,13 @@ def ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
             if cell.value is not None and cell.column.better is not None:
                 by_peers.setdefault(cell.peers, []).append(number)
         for numbers in by_peers.values():
-            values = {n: rows[n].cells[position].value or 0.0 for n in numbers}
             falling = rows[0].cells[position].column.better == "higher"
-            order = sorted(set(values.values()), reverse=falling)
+            found = {n: rows[n].cells[position] for n in numbers}
+            best = sorted(found.values(), key=lambda cell: cell.value or 0.0, reverse=falling)
+            order = list(dict.fromkeys(cell.text for cell in best))
             if len(numbers) > 1:
-                for n, value in values.items():
-                    ranks[n, position] = _rank(order.index(value))
+                for n, cell in found.items():
+                    ranks[n, position] = _rank(order.index(cell.text))
     return tuple(
         replace(
             row,

@@ -102,7 +102,7 @@ FAMILIES: dict[str, str] = {
     "ace": "attack through a denoiser (ACE)",
     "rcsb": "inpainting bridge (RCSB)",
     **dict.fromkeys(("dive", "steex"), "codes of an autoencoder"),
-    **dict.fromkeys(("ldce", "time", "eced"), "latent diffusion"),
+    **dict.fromkeys(("ldce", "edict", "eced", "identity"), "latent diffusion"),
     "svce": "pixels of a robust classifier (SVCE)",
     "pgd": "adversarial attack (PGD)",
 }
@@ -125,6 +125,7 @@ class Column:
         title: heading, without arrow.
         digits: decimals of measured figures; published ones stay as printed.
         better: "higher", "lower", or None for columns without a best.
+        factor: what measured figures are multiplied by, for the papers' unit.
     """
 
     metric: str
@@ -132,6 +133,7 @@ class Column:
     title: str
     digits: int
     better: Literal["higher", "lower"] | None
+    factor: float = 1.0
 
     @property
     def heading(self) -> str:
@@ -169,6 +171,9 @@ def column(metric: str) -> Column:
         title, better = EXTRA[metric]
         return Column(metric, metric, title, digits, better)
     info = METRICS[metric]
+    if metric == "peak_memory":
+        title, megabytes = f"{info.title} (MB)", 2**20 / 10**6
+        return Column(metric, PRINTED[metric], title, digits, info.better, megabytes)
     title = f"{info.title} ({info.unit})" if info.unit and info.unit != "%" else info.title
     return Column(metric, PRINTED.get(metric, metric), title, digits, info.better)
 

@@ -32,8 +32,9 @@ def notes(
         )
     if rows:
         lines.append(
-            "Bold: best, underlined: second, of each column; published rows among themselves, "
-            "measured rows among those of equal images, backbone and (time, memory) device."
+            "Bold (**): best, emphasised (_): second, of each column, as printed; published rows "
+            "among themselves, measured rows among those of equal images, backbone and (time, "
+            "memory) device."
         )
         lines += _measured(rows) + _missing(rows)
     if any(cell.difference for row in rows for cell in row.cells):
@@ -82,6 +83,8 @@ def _measured(rows: Sequence[Row]) -> list[str]:
     lines.append(f"Protocol: {PROTOCOL}.")
     if any(one.metric == "peak_memory" and one.device.startswith("CPU") for one in found):
         lines.append("Peak memory on a CPU: largest resident memory of the run's process.")
+    if any(one.metric == "peak_memory" for one in found):
+        lines.append("MB: a million bytes.")
     backbones: dict[str, list[str]] = {}
     for row in rows:
         for cell in row.cells:

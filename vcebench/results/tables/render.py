@@ -26,8 +26,12 @@ def render(document: Document, form: Format) -> str:
 
 
 def heading(document: Document) -> str:
-    """ "Table 1: CelebA and CelebA-HQ"."""
-    return f"Table {document.number}: {document.title}"
+    """ "Table 1: CelebA and CelebA-HQ"; what the paper prints in its text has no number."""
+    return (
+        f"Table {document.number}: {document.title}"
+        if document.number.isdigit()
+        else document.title
+    )
 
 
 def github(document: Document) -> str:
@@ -61,14 +65,13 @@ def _note_lines(document: Document) -> str:
 
 
 def _markdown(cell: Cell) -> str:
-    text = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}[cell.rank].format(cell.text)
-    return text + _addition(cell)
+    text = {0: "{}", 1: "**{}**", 2: "_{}_"}[cell.rank].format(cell.text)
+    return text + (f"^{cell.mark}" if cell.mark else "") + _addition(cell)
 
 
 def _addition(cell: Cell) -> str:
-    """Footnote mark, difference and interval."""
-    text = f"<sup>{cell.mark}</sup>" if cell.mark else ""
-    text += f" ({cell.difference})" if cell.difference else ""
+    """Difference and interval."""
+    text = f" ({cell.difference})" if cell.difference else ""
     return text + (f" [{cell.interval}]" if cell.interval else "")
 
 
@@ -167,4 +170,4 @@ def _html_panel(panel: Panel) -> str:
 def _html_cell(cell: Cell) -> str:
     text = html.escape(cell.text)
     text = {0: "{}", 1: "<strong>{}</strong>", 2: "<u>{}</u>"}[cell.rank].format(text)
-    return text + _addition(cell)
+    return text + (f"<sup>{cell.mark}</sup>" if cell.mark else "") + _addition(cell)

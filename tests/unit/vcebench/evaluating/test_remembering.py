@@ -7,10 +7,11 @@ import pytest
 import safetensors.numpy
 import torch
 
+from vcebench.cli import main
 from vcebench.errors import UserError
 from vcebench.evaluating import extraction, pairs
 from vcebench.evaluating.evaluation import evaluate
-from vcebench.evaluating.remembering import FOLDER, Memory, forget
+from vcebench.evaluating.remembering import FOLDER, Memory, forget, size
 from vcebench.folders.seals import key_file, sealed, unsealed
 
 
@@ -187,3 +188,15 @@ def test_features_are_float32(run, bundle):
     arrays = safetensors.numpy.load(unsealed(blocks(run)[0].stem, blocks(run)[0].read_bytes()))
     assert arrays["representation:x"].dtype == np.float32
     assert len(arrays["representation:x"]) == 2
+
+
+def test_the_command_says_what_is_kept_and_drops_it(run, bundle, capsys):
+    assert size(run) == 0
+    evaluate(run, bundle, threads=1)
+    assert size(run) == sum(path.stat().st_size for path in blocks(run)) > 0
+    assert main(["evaluate", str(run.path), "--forget", "--threads", "1"]) == 0
+    said = capsys.readouterr().err
+    assert f"{run.path}: 3 blocks of earlier evaluations dropped" in said
+    assert "MiB kept for the next evaluation" in said
+    forget(run)
+    assert size(run) == 0

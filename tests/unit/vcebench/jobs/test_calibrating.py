@@ -3,7 +3,16 @@
 import pytest
 
 from vcebench.errors import UserError
-from vcebench.jobs.calibrating import COARSE, FINE, HIGHEST, LOWEST, WANTED, Trial, search
+from vcebench.jobs.calibrating import (
+    COARSE,
+    FINE,
+    HIGHEST,
+    LOWEST,
+    WANTED,
+    Trial,
+    affordable,
+    search,
+)
 
 
 def flips_from(strength):
@@ -37,3 +46,10 @@ def test_what_never_flips_says_how_many_do():
         search(attempt)
     assert max(tried) == HIGHEST
     assert COARSE > FINE
+
+
+def test_fewer_images_where_all_would_take_too_long():
+    assert affordable(16, 100.0, 120.0) == 16
+    assert affordable(16, 240.0, 120.0) == 8
+    assert affordable(16, 1e6, 120.0) == 4
+    assert affordable(3, 1e6, 120.0) == 3

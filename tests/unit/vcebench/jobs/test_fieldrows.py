@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from vcebench.jobs.fieldrows import export, gather, waiting
+import json
+
+from vcebench.data.registry import dataset_entry
+from vcebench.jobs.fieldrows import export, gather, remarks, waiting
+from vcebench.methods.registry import METHODS
+from vcebench.models.shipped import digests
 from vcebench.results.collection import committed, committed_usual
 from vcebench.results.measurements import stored_runs
 
@@ -37,3 +42,17 @@ def test_what_has_no_figure_is_waited_for(measure):
     left = [(w.task, w.method) for w in waiting("digits", [row, missing])]
     assert ("3-8", "maskdime") not in left
     assert ("4-9", "maskdime") in left
+
+
+def test_a_run_with_other_networks_than_ship_now_is_left_out(tmp_path, fake_run):
+    path = fake_run(tmp_path / "runs/a", "pgd", metrics={"fr": 90.0}, images=64)
+    needs = METHODS["pgd"].factory.needs
+    now = digests("digits", dataset_entry("digits").task("3-8"), needs)
+    manifest = json.loads((path / "manifest.json").read_text())
+    for digest, count in ((now["classifier"], 3), ("0" * 64, 0)):
+        networks = {"classifier": {"name": "a network", "sha256": digest}}
+        (path / "manifest.json").write_text(json.dumps({**manifest, "networks": networks}))
+        stored = stored_runs(tmp_path / "runs")[0]
+        assert len(gather("digits", stored, tmp_path)) == count
+    (line,) = remarks("digits", stored)
+    assert line == f"{path} is left out: made with another classifier network than ships now"

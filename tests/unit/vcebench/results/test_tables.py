@@ -66,10 +66,12 @@ def test_published_values_stay_as_printed():
     assert "O(T^2)" in render(table("7"), "github")
 
 
-def test_best_is_bold_and_second_underlined():
+def test_best_is_bold_and_second_emphasised_without_html():
     text = render(table("1"), "github")
     assert "**0.71**" in text
-    assert "<u>1.27</u>" in text
+    assert "_1.27_" in text
+    assert not re.search(r"</?[a-z]+>", text)
+    assert "<u>1.27</u>" in render(table("1"), "html")
 
 
 def test_equal_bests_are_both_marked_and_the_next_is_second():
@@ -78,6 +80,32 @@ def test_equal_bests_are_both_marked_and_the_next_is_second():
         return Row("x", "x", False, (cell,))
 
     assert [r.cells[0].rank for r in ranked([row(9), row(9), row(8), row(7)])] == [1, 1, 2, 0]
+
+
+def test_what_is_printed_alike_is_marked_alike():
+    def row(value: float) -> Row:
+        text = f"{value:.1f}"
+        cell = Cell(Group("celeba", "smile"), column("fr"), text, value, peers=1)
+        return Row("x", "x", False, (cell,))
+
+    rows = ranked([row(99.96), row(100), row(99.4), row(99.36)])
+    assert [r.cells[0].rank for r in rows] == [1, 1, 2, 2]
+
+
+def test_memory_is_in_the_papers_unit(measure):
+    document = table("7", measure("peak_memory", 1000.0, dataset="celeba"))
+    (cell,) = (c for c in cells(document, "maskdime").values() if c.measured is not None)
+    assert (cell.column.title, cell.text) == ("Peak memory (MB)", "1049")
+    assert cell.difference == "+84"  # the paper prints 965 MB
+    assert "MB: a million bytes" in notes(document)
+
+
+def test_the_paragraph_on_diversity_is_a_table(measure):
+    document = table("diversity", measure("sigma_l", 0.04, dataset="celeba"))
+    text = render(document, "github")
+    assert "Diversity on CelebA" in text
+    assert "0.2139" in text
+    assert cells(document, "maskdime")["sigma_l"].difference == "+0.0005"
 
 
 def test_a_figure_without_a_peer_has_no_rank(measure):

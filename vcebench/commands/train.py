@@ -1,4 +1,4 @@
-"""vcebench train, vcebench show."""
+"""vcebench train."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from collections.abc import Mapping, Sequence
 
-from vcebench.commands.options import DataRoot, OwnConfig, say
+    from torch import Tensor
+
+    from vcebench.data.base import ImageSet
+    from vcebench.settings.custom import CustomTask
+    from vcebench.training.own_plan import Judge, OwnPlan
 
 _OWN = "A network of your own images"
 
@@ -41,7 +45,10 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads")] = None,
     restart: Annotated[bool, typer.Option(help="begin anew instead of continuing")] = False,
     images: Annotated[
-        Path | None, typer.Option("--data", help="folder of your images", rich_help_panel=_OWN)
+        Path | None,
+        typer.Option(
+            "--data", help="folder of your images; wins over that of --config", rich_help_panel=_OWN
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -51,14 +58,23 @@ def train(
         str, typer.Option(metavar="N or HxW", help="size of the images", rich_help_panel=_OWN)
     ] = "64",
     width: Annotated[
-        int, typer.Option(help="channels of the first level", rich_help_panel=_OWN)
-    ] = 64,
+        int | None,
+        typer.Option(
+            help="channels of the first level",
+            show_default="32 up to 64 pixels a side, else 64",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    channels: Annotated[
+        int,
+        typer.Option(min=1, max=3, help="with --data: 1 for grey images", rich_help_panel=_OWN),
+    ] = 3,
     steps: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="training steps",
-            show_default="100000; robust: 1500",
+            show_default="see --budget; robust: 1500",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -76,12 +92,23 @@ def train(
         typer.Option(
             metavar="TIME",
             help="prior, bridge: as many steps as fit into 20m, 2h …, instead of --steps",
+            show_default="15m at 32x32, 60m at 64x64 …",
             rich_help_panel=_OWN,
         ),
     ] = None,
     fit: Annotated[
         Fit, typer.Option(help="with --data: how images get the size", rich_help_panel=_OWN)
     ] = Fit.crop,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PRIOR",
+            help="prior: begin from a data set's, a published one, a .safetensors, a diffusers "
+            "folder, or the [prior] of a .toml",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
     epsilon: Annotated[
         float | None,
         typer.Option(
@@ -107,7 +134,9 @@ def train(
 
       vcebench train prior --data my-images --size 64
 
-      vcebench train prior --data my-images --size 32 --width 32 --budget 20m
+      vcebench train prior --config own.toml --budget 20m
+
+      vcebench train prior --config own.toml --from synthfaces
 
       vcebench train bridge --data my-images --size 64
 
@@ -124,12 +153,19 @@ def train(
         given = {"steps": steps, "batch": batch_size, "epsilon": epsilon}
         plan: dict[str, Any] = {k: v for k, v in given.items() if v is not None} | {"flip": flip}
         if dataset != "robust":
-            plan |= {"size": _sides(size), "width": width, "fit": fit.value}
+            plan |= {"size": _sides(size), "fit": fit.value, "channels": channels}
+            plan |= {} if width is None else {"width": width}
             plan |= {} if budget is None else {"budget": _seconds(budget)}
         if budget is not None and (steps is not None or dataset == "robust"):
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
+        if begin is not None and (dataset != "prior" or width is not None):
+            raise UserError("--from is for `train prior`, and says the width: leave --width away")
         place = output or Path("checkpoints/own")
         with user_errors():
+            if begin is not None:
+                from vcebench.training.beginning import beginning
+
+                plan["begin"] = beginning(begin, place / "state")
             typer.echo(str(_train_own(dataset, images, config, place, plan, restart, skip_bad)))
         return
     with user_errors():
@@ -150,25 +186,60 @@ def _train_own(
     """Train a network of somebody's own images; returns its file."""
     from vcebench.errors import UserError
     from vcebench.settings.custom import read_custom
-    from vcebench.training.folder import OwnPlan, train_on, train_own
+    from vcebench.training.folder import train_on, train_own
     from vcebench.training.own_robust import RobustPlan, train_own_robust
 
     if role != "robust" and "epsilon" in plan:
         raise UserError(f"`train {role}` has no --epsilon; leave it away")
-    if folder is not None and config is not None:
-        raise UserError("--config says where the images are; leave --data away")
-    task = None if config is None else read_custom(config)[0]
+    task, table = (None, {}) if config is None else read_custom(config)
     if role == "robust":
         if task is None:
             raise UserError("`train robust` needs labels: --config FILE.toml, as of vcebench run")
         return train_own_robust(task, output, RobustPlan(**plan), restart, skip_bad=skip_bad)
     if task is not None:
-        images = task.open()
-        own = OwnPlan(**{**plan, "size": images.size})
-        return train_on(role, images, output, own, restart, skip_bad=skip_bad)
+        images = task.open() if folder is None else task.open_all(folder)
+        own = _plan({**plan, "size": images.size, "channels": task.data.channels})
+        judge = _judge(task, images, table.get("tau")) if role == "prior" else None
+        return train_on(
+            role, images, output, own, restart, skip_bad=skip_bad, judge=judge, draw=_sheet
+        )
     if folder is None:
         raise UserError(f"`train {role}` needs your images: --data FOLDER, or --config FILE.toml")
-    return train_own(role, folder, output, OwnPlan(**plan), restart, skip_bad=skip_bad)
+    return train_own(role, folder, output, _plan(plan), restart, skip_bad=skip_bad, draw=_sheet)
+
+
+def _sheet(columns: Mapping[str, Sequence[Tensor]]) -> bytes:
+    """A picture of a prior that is being trained."""
+    from vcebench.showing.grids import grid
+    from vcebench.showing.pictures import png_bytes
+
+    rows = len(next(iter(columns.values())))
+    return png_bytes(grid(columns, [""] * rows))
+
+
+def _plan(given: dict[str, Any]) -> OwnPlan:
+    """A plan with what is usual for the size where nothing is said."""
+    from vcebench.training.own_plan import OwnPlan, usual
+
+    fallback = usual(given["size"])
+    if "steps" in given:
+        del fallback["budget"]
+    return OwnPlan(**{**fallback, **given})
+
+
+def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
+    """The classifier of a task, where its file names one."""
+    from vcebench.models.own_classifier import explained, load_classifier
+    from vcebench.settings.presets import preset
+    from vcebench.training.own_plan import Judge
+
+    if task.classifier is None:
+        return None
+    named = task.named(images)
+    network = load_classifier(task.classifier).network
+    usual = preset(task.name, images.task.name).tau
+    found = explained(network, named, task.classifier, "cpu").classifier
+    return Judge(found, tau if isinstance(tau, int) else usual)
 
 
 def _seconds(text: str) -> float:
@@ -194,78 +265,3 @@ def _sides(text: str) -> tuple[int, int]:
 
         raise UserError(f"--size is {text!r}; write 64, or HEIGHTxWIDTH such as 48x64")
     return int(sides[0]), int(sides[-1])
-
-
-def show(
-    dataset: Annotated[str | None, typer.Argument(help="a data set")] = None,
-    config: OwnConfig = None,
-    task: Annotated[str | None, typer.Option(help="which of its tasks")] = None,
-    split: Annotated[
-        str | None, typer.Option(show_default="the protocol's", help="part of the data set")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", show_default="DATASET.png", help="file to write"),
-    ] = None,
-    prior: Annotated[
-        bool, typer.Option("--prior", help="inputs, noised to τ and denoised by the prior")
-    ] = False,
-    robust: Annotated[
-        bool,
-        typer.Option("--robust", help="what classifiers take for the other class"),
-    ] = False,
-    data_root: DataRoot = None,
-) -> None:
-    """Draw a contact sheet of a data set, or of your own images, or of what networks draw.
-
-    Examples:
-
-      vcebench show digits
-
-      vcebench show synthfaces --output faces.png
-
-      vcebench show synthfaces --prior --output samples.png
-
-      vcebench show --config mine.toml --prior
-    """
-    from vcebench.errors import UserError, user_errors
-    from vcebench.folders.images import write_atomic
-    from vcebench.folders.store import writing
-    from vcebench.showing.pictures import png_bytes
-    from vcebench.showing.sheets import sheet_of
-
-    if (dataset is None) == (config is None):
-        raise UserError("say what to show: a data set, or --config FILE.toml for your own")
-    with user_errors():
-        if config is not None:
-            picture = _own(config, prior)
-        elif prior:
-            from vcebench.showing.samples import prior_sheet
-
-            picture = prior_sheet(str(dataset), split)
-        elif robust:
-            from vcebench.showing.samples import robust_sheet
-
-            picture = robust_sheet(str(dataset), split)
-        else:
-            picture = sheet_of(str(dataset), task, split, data_root)
-    path = output or Path(f"{dataset or (config and config.stem)}.png")
-    with writing(path):
-        write_atomic(path, png_bytes(picture))
-    say(f"{picture.width}x{picture.height} pixels")
-    typer.echo(str(path))
-
-
-def _own(path: Path, prior: bool) -> Image.Image:
-    """Somebody's own images as a run reads them, or what their prior makes of some of them."""
-    from vcebench.settings.custom import read_custom
-    from vcebench.showing.samples import own_prior_sheet
-    from vcebench.showing.sheets import sheet_of_images
-
-    custom, table = read_custom(path)
-    images = custom.open()
-    for line in images.notes():
-        say(line)
-    if prior:
-        return own_prior_sheet(custom, images, table.get("tau"))
-    return sheet_of_images(images)

@@ -1,0 +1,161 @@
+"""How good a prior of somebody's own images is: pictures while it learns, figures at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vcebench.data.registry import open_dataset
+from vcebench.data.spread import spread
+from vcebench.folders.images import dequantise, quantise, write_atomic
+from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.sampler import chain
+from vcebench.methods.core.schedule import linear_schedule
+from vcebench.models.classifier import TargetClassifier
+from vcebench.models.shipped import ASSETS, load_network
+
+RESPACING = 200
+"""Steps that methods walk on."""
+
+LEVELS = (10, 30, 60, 100, 150, 190)
+"""Those of them at which errors are measured; editing starts at 60 by default."""
+
+MEASURED, SHOWN = 64, 6
+"""Images that a prior is measured and drawn on."""
+
+WANTED = 0.95
+"""Share of reconstructions that has to keep its class."""
+
+_BATCH = 16
+_COARSE = 50
+"""Steps that pictures are drawn in: a quarter, so that drawing one takes seconds."""
+
+
+Draw = Callable[[Mapping[str, Sequence[Tensor]]], bytes]
+"""Makes a PNG file of columns of images, uint8 (3, H, W), by their heading."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """Draws what a prior makes of noise, and of images noised as for editing and denoised.
+
+    Attributes:
+        x: images in [-1, 1], (B, C, H, W).
+        chain: T of the training.
+        place: the picture.
+        draw: makes it.
+        tau: index of the chain of 200 that editing starts at.
+    """
+
+    x: Tensor
+    chain: int
+    place: Path
+    draw: Draw
+    tau: int = 60
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> None:
+        """Write the picture of a network in evaluation mode."""
+        prior = Prior(network, linear_schedule(self.chain, _COARSE))
+        columns = {
+            "image": self.x,
+            f"from step {self.tau}": _denoised(prior, self.x, self.tau * _COARSE // RESPACING),
+            "from noise": _denoised(prior, self.x, _COARSE),
+        }
+        shown = {name: [*map(quantise, map(_rgb, images))] for name, images in columns.items()}
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.place, self.draw(shown))
+
+
+def _rgb(image: Tensor) -> Tensor:
+    return image.expand(3, -1, -1)
+
+
+def _denoised(prior: Prior, x: Tensor, steps: int) -> Tensor:
+    """Images noised to a step and denoised without guidance, always with the same noise."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise() -> Tensor:
+        return torch.randn(x.shape, generator=generator)
+
+    z = noise() if steps == len(prior.schedule) else prior.schedule.q_sample(x, steps - 1, noise())
+    return chain(prior, z, steps, lambda n: noise())
+
+
+@torch.no_grad()
+def kept(
+    network: nn.Module, chain: int, classifier: TargetClassifier, x: Tensor, tau: int
+) -> float:
+    """Share of images that keep their class when they are noised to τ and denoised.
+
+    Args:
+        network, chain: the prior, and T of its training.
+        classifier: of three channels.
+        x: images in [-1, 1], (B, C, H, W).
+        tau: index of the chain of 200.
+    """
+    prior = Prior(network, linear_schedule(chain, RESPACING))
+    same = []
+    for start in range(0, len(x), _BATCH):
+        some = x[start : start + _BATCH]
+        images = torch.stack(
+            [some.expand(-1, 3, -1, -1), _denoised(prior, some, tau).expand(-1, 3, -1, -1)]
+        )
+        before, after = (classifier.predict(dequantise(quantise(one))) for one in images)
+        same.append(before == after)
+    return float(torch.cat(same).float().mean())
+
+
+@torch.no_grad()
+def denoising_errors(network: nn.Module, x: Tensor, chain: int) -> dict[str, float]:
+    """Mean squared error of the predicted noise, by index of the chain of 200.
+
+    1 is what predicting nothing gives. It depends on the images: details are lost first.
+
+    Args:
+        network: (z, t) → noise, and perhaps variance.
+        x: images in [-1, 1], (B, C, H, W).
+        chain: T of the network's training.
+    """
+    schedule = linear_schedule(chain, RESPACING)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    errors = {}
+    for i in LEVELS:
+        z = schedule.q_sample(x, i, noise)
+        t = torch.full((len(x),), int(schedule.timestep_map[i]))
+        starts = range(0, len(x), _BATCH)
+        predicted = torch.cat([network(z[k : k + _BATCH], t[k : k + _BATCH]) for k in starts])
+        errors[str(i)] = float((predicted[:, : x.shape[1]] - noise).square().mean())
+    return errors
+
+
+def shipped_errors(size: tuple[int, int]) -> tuple[str, dict[str, float]]:
+    """Name and errors of the shipped prior of images about as large, on its own images."""
+    name = "digits" if max(size) <= 48 else "synthfaces"
+    network, card = load_network(ASSETS / name / "prior.safetensors")
+    images = open_dataset(name, None, "val")
+    some = [images[index].image for index in spread(len(images), MEASURED)]
+    return name, denoising_errors(network, dequantise(torch.stack(some)), card["schedule"]["steps"])
+
+
+def lines_on(measured: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
+    """What the figures of a prior say, for people."""
+    name, usual = shipped_errors(size)
+    own = sorted(measured["noise_mse"].items(), key=lambda entry: int(entry[0]))
+    lines = [
+        "error of the noise it finds, at step "
+        + ", ".join(f"{step}: {error:.3f} ({usual[step]:.3f})" for step, error in own)
+        + f"; in brackets the shipped prior of {name} on its own images"
+    ]
+    if (share := measured.get("kept")) is not None:
+        short = "" if share >= WANTED else f", less than {WANTED:.0%}: go on with more --steps"
+        lines.append(
+            f"{share:.0%} of {measured['images']} images keep their class when they are noised to "
+            f"step {measured['tau']} and denoised{short}"
+        )
+    return lines
