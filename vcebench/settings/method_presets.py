@@ -108,6 +108,45 @@ def _rcsb_steps(
     ]
 
 
+_LDCE = "released commands of LDCE"
+
+_LATENT = (
+    MethodPreset(
+        "ldce-cls",
+        "imagenet",
+        f"{_LDCE}, pairs",
+        {"tau": 171, "chain": 500, "class_scale": 2.0, "distance_scale": 0.25, "angle": 40.0},
+        batch_size=4,
+    ),
+    MethodPreset(
+        "ldce-txt", "imagenet", _LDCE, {"tau": 191, "chain": 500, "angle": 50.0}, batch_size=4
+    ),
+    MethodPreset(
+        "ldce-txt",
+        "celebahq",
+        f"{_LDCE}; K is its configuration's",
+        {"tau": 251, "chain": 500, "class_scale": 4.0, "distance_scale": 3.3, "angle": 55.0},
+        batch_size=4,
+    ),
+    MethodPreset("ldce-cls", "digits", _START, {"tau": 38, "chain": 100}),
+    MethodPreset("ldce-txt", "synthfaces", _START, {"tau": 38, "chain": 100, "angle": 60.0}),
+    MethodPreset("time", "synthfaces", _START, {"lengths": "4,6,8,10,14", "chain": 20}),
+    # Every image of a batch holds a decoder.
+    MethodPreset(
+        "eced-v",
+        "synthfaces",
+        _START,
+        {
+            "chain": 20,
+            "denoising_steps": 3,
+            "iterations": 30,
+            "tuning_steps": 60,
+            "tuning_rate": 1e-3,
+        },
+        batch_size=8,
+    ),
+)
+
 METHOD_PRESETS: tuple[MethodPreset, ...] = (
     # The program averages the class loss over a batch of 3, which triples the distance's weight.
     *_ace("celeba", _ACE, 3, respacing=50, distance_l1=0.003),
@@ -186,6 +225,7 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
         {"learning_rate": 0.05, "lasso": 0.1, "diversity": 0.001},
     ),
     MethodPreset("xgem-plus", "digits", _best(3, 16, "3-8"), {"learning_rate": 0.1}),
+    *_LATENT,
     MethodPreset("svce", "digits", _best(3, 16, "3-8-robust"), {"epsilon": 18.0}),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
     MethodPreset("svce", "synthfaces", _best(3, 8, "smile-robust"), {"epsilon": 10.0}),
