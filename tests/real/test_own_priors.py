@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,22 @@ def test_images_are_spread_from_the_first_to_the_last(wanted):
     assert len(found) == min(5, wanted)
     assert found[0] == 0
     assert wanted == 1 or found[-1] == 4
+
+
+# What check says of a classifier
+
+
+def test_check_tells_how_often_the_classifier_is_right(tmp_path, capsys):
+    task, found = OwnTask(tmp_path / "own").images(4), []
+    for classes in ('"bar", "disc"', '"disc", "bar"'):
+        task.toml(data=f"classes = [{classes}]")
+        task.call("check", "--config", task.config)
+        (line,) = (one for one in capsys.readouterr().out.splitlines() if "it says" in one)
+        right, of = map(int, re.search(r"(\d+) of (\d+) as they are labelled", line).groups())
+        assert of == 8
+        assert ("mean, std" in line) == line.startswith("note") == (right <= 4)
+        found.append(right)
+    assert sum(found) == 8  # the other order makes right what was wrong
 
 
 # One channel
