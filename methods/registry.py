@@ -153,9 +153,13 @@ def _eced(summary: str, factory: type[Method] = ECED, **fixed: Any) -> Entry:
 
 
 def _dive(
-    summary: str, where: str = "as released", factory: type[Method] = DiVE, **fixed: Any
+    summary: str,
+    where: str = "as released",
+    factory: type[Method] = DiVE,
+    preset: str | None = "dive",
+    **fixed: Any,
 ) -> Entry:
-    return Entry(factory, summary, f"{_DIVE}, {where}", _CODES, fixed, preset="dive")
+    return Entry(factory, summary, f"{_DIVE}, {where}", _CODES, fixed, preset=preset)
 
 
 _CODES = "explanations × iterations at most, of the decoder"
@@ -409,6 +413,7 @@ METHODS: dict[str, Entry] = {
     "dive-100": _dive(
         "DiVE with 100 iterations",
         "as DiME's authors run it (Jeanneret et al., ACCV 2022, Table 1)",
+        preset=None,
         iterations=100,
     ),
     "dive-fisher": _dive(

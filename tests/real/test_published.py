@@ -56,6 +56,30 @@ def test_network_builds_from_its_manifest_and_runs(id, published_state):
     assert not network.training
 
 
+def test_the_published_autoencoder_divides_by_its_stored_norms(published_state):
+    """A convolution of the decoder, and so its picture, is that of the folded weights."""
+    state = published_state("celeba-autoencoder")
+    network = build_published(CARDS["celeba-autoencoder"], state)
+    assert sum(p.numel() for p in network.parameters()) == 67_453_769
+    x = image(128)
+    with torch.no_grad():
+        mean, log_variance = network.encode(x)
+        picture = network.decode(mean)
+        block = network.decoder.group0.block0
+        folded, u, v = (
+            state[f"decoder.group0.block0.conv0.weight_{k}"] for k in ("orig", "u", "v")
+        )
+        weight = folded / (u @ folded.flatten(1) @ v)
+        h = torch.randn(1, 512, 4, 4, generator=torch.Generator().manual_seed(2))
+        torch.testing.assert_close(
+            block.conv0(h), torch.nn.functional.conv2d(h, weight, padding=1), atol=1e-4, rtol=1e-4
+        )
+    assert mean.shape == log_variance.shape == (1, 128)
+    assert picture.shape == x.shape
+    assert picture.abs().max() <= 1
+    assert mean.isfinite().all()
+
+
 @pytest.mark.parametrize("id", PARAMETERS)
 def test_prior_builds_from_its_manifest(id):
     # Expanded zeros: the shapes of half a billion weights without their memory.

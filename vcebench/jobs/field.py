@@ -21,7 +21,7 @@ IMAGES = 64
 FIELD = (
     *("maskdime", "fastdime", "rcsb-c", "ace-l1", "dvce", "pgd", "svce"),
     *("ldce-cls", "ldce-txt", "time", "eced-v", "steex", "dive", "xgem-plus"),
-    *("inpaint", "ace-filter", "rcsb-truth", "fastdime-2plus", "dime"),
+    *("inpaint", "latent-identity", "ace-filter", "rcsb-truth", "fastdime-2plus", "dime"),
 )
 """The most valuable first: what a reader asks for, then what the others are seen against, then what
 takes longest. Those that are not registered are passed over."""

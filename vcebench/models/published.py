@@ -22,6 +22,7 @@ from vcebench.models.features import (
 )
 from vcebench.models.guided_diffusion import Flag, config_from_flags
 from vcebench.models.normalise import Normalised
+from vcebench.models.tcvae import DiVEAutoencoder
 from vcebench.models.unet import UNet
 from vcebench.weights.cards import Card
 from vcebench.weights.reading import read_state
@@ -104,6 +105,7 @@ def bridge_steps(card: Card) -> int:
 _PLANS: dict[str, _Plan] = {
     **{id: _unet(flags) for id, flags in PRIOR_FLAGS.items()},
     **{f"{id}{end}": _unet(flags) for id, flags in BRIDGE_FLAGS.items() for end in ("", "-ema")},
+    "celeba-autoencoder": _Plan(DiVEAutoencoder),
     "celeba-classifier": _Plan(lambda: DenseNetClassifier(40)),
     "celebahq-classifier": _Plan(lambda: DenseNetClassifier(3)),
     "bdd-classifier": _Plan(lambda: DenseNetClassifier(4)),

@@ -40,7 +40,7 @@ _LOGITS: dict[str, tuple[str, ...]] = {
 }
 
 _NOT_READ = {
-    "autoencoder": "DiVE's autoencoder of CelebA is published, and this package does not read it",
+    "autoencoder": "the autoencoder that DiVE published is of celeba alone",
     "segments": "STEEX's generators are published, and this package does not read them",
 }
 """Role → what is known of a network of codes, for which there is no card."""
@@ -121,6 +121,7 @@ def load_real_bundle(
         classifier=None if explained is None else _classifier(dataset, task, explained),
         prior=prior,
         perceptual=networks.get("perceptual"),
+        autoencoder=networks.get("autoencoder"),
         robust=None if robust is None else _classifier(dataset, task, robust),
         representation=networks.get("representation"),
         oracle=oracle,

@@ -88,6 +88,7 @@ FILES: dict[str, Files] = {
         oracle="oracle",
         other={"forward-slowdown-plain": "classifier-plain"},
         robust=("forward-slowdown", "forward-slowdown-plain"),
+        codes=("segments",),
     ),
 }
 

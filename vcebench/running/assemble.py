@@ -104,7 +104,7 @@ def build_worker(
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
     for role in sorted(needs - {"tokens"}):  # those are words that a latent network is told
-        given = "autoencoder" if role in CODED else "latent" if role in LATENT else role
+        given = "autoencoder" if role in CODED else "prior" if role in LATENT else role
         if getattr(bundle, "prior" if role in WALKED else given, None) is None:
             raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
     if needs & (CODED | LATENT) and precision in HALF:
@@ -112,6 +112,7 @@ def build_worker(
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():
         method.check(prior, shape)
+        method.check_classifier(bundle.explained)
     if precision in HALF and method.evaluations()[1]:
         raise UserError(
             f"{name} goes back through the network it walks on, and what {precision} does to its "

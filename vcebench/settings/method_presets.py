@@ -173,6 +173,19 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     MethodPreset(
         "rcsb-released", "imagenet", "released configuration", {"cell": 16, "truncation": 0.7}
     ),
+    MethodPreset(
+        "dive",
+        "digits",
+        _best(15, 16, "3-8"),
+        {"learning_rate": 0.2, "lasso": 0.1, "diversity": 0.001},
+    ),
+    MethodPreset(
+        "dive-100",
+        "digits",
+        _best(3, 16, "3-8"),
+        {"learning_rate": 0.05, "lasso": 0.1, "diversity": 0.001},
+    ),
+    MethodPreset("xgem-plus", "digits", _best(3, 16, "3-8"), {"learning_rate": 0.1}),
     MethodPreset("svce", "digits", _best(3, 16, "3-8-robust"), {"epsilon": 18.0}),
     MethodPreset("svce", "synthfaces", _REACH, {"epsilon": 8.0}, task="age"),
     MethodPreset("svce", "synthfaces", _best(3, 8, "smile-robust"), {"epsilon": 10.0}),

@@ -266,7 +266,7 @@ def held_out() -> HeldOut:
     images, attributes = faces("test", 512)
     smiling = NAMES.index("Smiling")
     oracle = load_network(ASSETS / "synthfaces" / "oracle.safetensors")[0]
-    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, smiling))
+    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, index=smiling))
 
 
 def _bridge() -> Part:
@@ -286,7 +286,7 @@ def _bridge() -> Part:
             "num_heads": 2,
             "resblock_updown": False,
         },
-        settings=LoopSettings(steps=2000, seed=181, learning_rate=5e-4, ema=0.998),
+        settings=LoopSettings(steps=2600, seed=181, learning_rate=5e-4, ema=0.998),
         loss=open_data,
         held_out=held_out,
         floors={"gain": 3.0},

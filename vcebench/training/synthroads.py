@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vcebench.data.synthroads import scm
+from vcebench.data.synthroads.canvas import REGIONS
 from vcebench.data.synthroads.dataset import SynthRoads
 from vcebench.models.classifier import NoneOfClassifier
 from vcebench.models.shipped import ASSETS, load_network
@@ -32,6 +33,7 @@ from vcebench.training.rendered import (
 )
 from vcebench.training.robust import logit_losses, robust_loss, robust_part
 from vcebench.training.robustness import Question, floors
+from vcebench.training.segments import segments_part
 from vcebench.training.supervised import (
     DistortionHead,
     PerceptualTrainer,
@@ -76,6 +78,13 @@ def labelled(split: str, count: int) -> tuple[Tensor, Tensor]:
     return images, (causes[:, : len(scm.STOPPING)].sum(dim=1, keepdim=True) == 0).float()
 
 
+@cache
+def scene_maps(split: str, count: int) -> tuple[Tensor, Tensor]:
+    """The first pictures of a split and their maps, uint8 (count, 64, 128)."""
+    data = SynthRoads(split=split)
+    return scenes(split, count)[0], torch.from_numpy(data.segments(range(count)))
+
+
 def recipe() -> Recipe:
     """The parts, in the order of their use."""
     parts = (
@@ -87,6 +96,7 @@ def recipe() -> Recipe:
         _plain(),
         _robust(),
         _bridge(),
+        _segments(),
     )
     return Recipe("synthroads", TEXT, parts)
 
@@ -252,8 +262,21 @@ def _bridge() -> Part:
     return bridge_part(
         dataset="synthroads",
         config=_prior().config,
-        settings=LoopSettings(steps=1400, seed=281, learning_rate=5e-4, ema=0.998),
+        settings=LoopSettings(steps=3600, seed=281, learning_rate=8e-4, ema=0.998),
         loss=open_data,
         held_out=held_out,
         floors={"gain": 3.0},
+    )
+
+
+def _segments() -> Part:
+    return segments_part(
+        dataset="synthroads",
+        regions=REGIONS,
+        settings=LoopSettings(steps=2400, seed=301, learning_rate=1e-3, ema=0.998),
+        batch=8,
+        perceptual=ASSETS / "synthroads/perceptual.safetensors",
+        pictures=lambda split: scene_maps(split, 6_000 if split == "train" else 512),
+        tasks=("forward-slowdown",),
+        swapped="light",
     )

@@ -14,7 +14,7 @@ from vcebench.data.registry import UnknownNameError
 
 RUN_ROLES = ("prior", "classifier", "perceptual")
 """Roles without which most methods explain nothing."""
-METHOD_ROLES = ("robust", "bridge")
+METHOD_ROLES = ("robust", "bridge", "autoencoder")
 """Roles that some methods need; all others are needed by metrics only."""
 
 
@@ -69,6 +69,10 @@ class Card:
 _DIME = "model hub repository guillaumejs2403/DiME (linked in the README of guillaumejs2403/DiME)"
 _ACE = "model hub repository guillaumejs2403/ACE (linked in the README of guillaumejs2403/ACE)"
 _STEEX = "release assets of valeoai/STEEX on GitHub"
+_DIVE = (
+    "pretrained models of ServiceNow/beyond-trivial-explanations (a Zenodo record), or trained by "
+    "its trainval.py"
+)
 _DECISION = "checkpoints_decision_densenet.tar.gz"
 
 
@@ -146,6 +150,14 @@ CARDS: dict[str, Card] = {
             prefix="model.",
             manifest="imagenet-classifier",
         ),
+        Card(
+            "celeba-autoencoder",
+            "TC-VAE of DiVE, CelebA 128",
+            "dive/checkpoint.pth",
+            _DIVE,
+            wrapper="model",
+            prefix="model.",
+        ),
         *_bridges("celeba-bridge", "CelebA 128", "celeba-prior"),
         *_bridges("celebahq-bridge", "CelebA-HQ 256", "imagenet-prior"),
         *_bridges("imagenet-bridge", "ImageNet 256", "imagenet-prior"),
@@ -221,6 +233,7 @@ ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "celeba": {
         "prior": ("celeba-prior",),
         "bridge": ("celeba-bridge", "celeba-bridge-ema"),
+        "autoencoder": ("celeba-autoencoder",),
         "classifier": ("celeba-classifier",),
         "oracle": ("celeba-oracle",),
         "identity": ("vggface2", "facenet"),

@@ -14,11 +14,13 @@ ABLATIONS = (
     *("rcsb-freeform-20-30", "ace-l1-pre", "ace-l2-pre", "ace-l1-gd", "ace-l1-cw", "ace-l1-pixel"),
     *("ace-l1-no-inpainting", "ace-filter", "dvce-no-cone", "dvce-cone-projection"),
     *("dvce-distance-direct", "rcsb-step-naive", "rcsb-step-tweedie", "rcsb-step-adam"),
-    *("rcsb-step-adaptive-norm", "rcsb-truth", "inpaint"),
+    *("rcsb-step-adaptive-norm", "rcsb-truth", "inpaint", "ldce-txt-free", "ldce-no-consensus"),
+    *("ldce-no-distance", "ldce-no-backprop", "ldce-cone", "time-naive", "eced-no-prune"),
+    *("eced-no-tuning", "latent-identity", "latent-identity-cls"),
 )
 """Ids that change one thing of a method; they stand in their own tables and have no rank."""
 
-VARIANTS = ("dime-deterministic", "maskdime-released", "rcsb-released")
+VARIANTS = ("dime-deterministic", "maskdime-released", "rcsb-released", "time-released")
 """Other implementations of a published method: measured rows, but no rank among systems."""
 
 

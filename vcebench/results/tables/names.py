@@ -102,7 +102,7 @@ FAMILIES: dict[str, str] = {
     "ace": "attack through a denoiser (ACE)",
     "rcsb": "inpainting bridge (RCSB)",
     **dict.fromkeys(("dive", "steex"), "codes of an autoencoder"),
-    **dict.fromkeys(("ldce", "time", "eced"), "latent diffusion"),
+    **dict.fromkeys(("ldce", "edict", "eced", "identity"), "latent diffusion"),
     "svce": "pixels of a robust classifier (SVCE)",
     "pgd": "adversarial attack (PGD)",
 }

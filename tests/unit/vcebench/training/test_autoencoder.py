@@ -9,7 +9,7 @@ from torch import nn
 from vcebench.data.digits import arrays
 from vcebench.models.autoencoder import ResidualAutoencoder
 from vcebench.models.painter import SemanticAutoencoder
-from vcebench.models.shipped import ASSETS
+from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
 from vcebench.training.autoencoder import (
     Annealed,
@@ -23,6 +23,7 @@ from vcebench.training.autoencoder import (
 from vcebench.training.loop import key
 from vcebench.training.registry import recipe_of
 from vcebench.training.segments import segments_figures, segments_loss
+from vcebench.weights.shipped import read_card
 
 
 def seeded(seed=0):
@@ -166,10 +167,37 @@ def test_a_semantic_autoencoder_learns_from_maps():
 
 @pytest.mark.parametrize(
     ("dataset", "name"),
-    [("digits", "autoencoder"), ("synthfaces", "autoencoder"), ("synthfaces", "segments")],
+    [
+        ("digits", "autoencoder"),
+        ("synthfaces", "autoencoder"),
+        ("synthfaces", "segments"),
+        ("synthroads", "segments"),
+    ],
 )
 def test_recipes_build_networks_of_their_pictures(dataset, name):
     found = part(dataset, name)
     network, _ = found.initial()
     assert sum(p.numel() for p in network.parameters()) < 1.5e6
     assert found.floors
+
+
+CODES = [
+    pytest.param(dataset, name, marks=() if dataset == "digits" else pytest.mark.slow)
+    for dataset in ("digits", "synthfaces", "synthroads")
+    for name in ("autoencoder", "segments")
+    if (ASSETS / dataset / f"{name}.safetensors").exists()
+]
+
+
+@pytest.mark.parametrize(("dataset", "name"), CODES)
+def test_a_shipped_network_of_codes_reaches_its_floors_again(dataset, name):
+    path = ASSETS / dataset / f"{name}.safetensors"
+    asked, card = part(dataset, name), read_card(path)["measured"]
+    with torch.no_grad():
+        found = asked.measure(load_network(path)[0])
+    assert asked.floors
+    for figure, floor in asked.floors.items():
+        assert found[figure] >= floor
+        assert found[figure] == pytest.approx(card[figure], abs=0.01)
+    for figure, most in asked.ceilings.items():
+        assert found[figure] <= most
