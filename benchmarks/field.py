@@ -1,6 +1,6 @@
 """Everything that is said of the whole field, from one command.
 
-    python -m benchmarks.field [--runs FOLDER] [--budget 2h] [--threads N] [--only-stored]
+    python -m benchmarks.field [--runs FOLDER] [--also FOLDER …] [--budget 2h] [--only-stored]
 
 Makes the runs that are missing on the three embedded sets (the most valuable first; interrupted,
 the same command continues), writes their figures to results/embedded/DATASET-field.csv, draws the
@@ -39,8 +39,10 @@ def filled(page: str, texts: dict[str, str]) -> str:
 
 
 def _sweep(dataset: str, arguments: argparse.Namespace) -> int:
-    words = ["sweep", "--all", "--dataset", dataset, "--runs", str(arguments.runs)]
-    words += ["--export", str(ROOT / "results" / "embedded")]
+    sweep = ["sweep", "--all", "--dataset", dataset, "--export", str(ROOT / "results/embedded")]
+    for place in arguments.also:
+        vcebench([*sweep, "--only-export", "--runs", str(place)])
+    words = [*sweep, "--runs", str(arguments.runs)]
     words += ["--only-export"] if arguments.only_stored else []
     words += ["--budget", arguments.budget] if arguments.budget else []
     words += ["--threads", str(arguments.threads)] if arguments.threads else []
@@ -50,6 +52,7 @@ def _sweep(dataset: str, arguments: argparse.Namespace) -> int:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the run folders")
+    parser.add_argument("--also", type=Path, nargs="+", default=[], help="other folders with runs")
     parser.add_argument("--budget", help="of every data set, as 2h or 90m")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--only-stored", action="store_true", help="run nothing")

@@ -72,8 +72,9 @@ CONDITIONS = (
     Condition("dvce", "digits", "3-8-plain"),
     Condition("rcsb-c", "digits", "3-8"),
     Condition("ace-l1", "digits", "3-8"),
+    Condition("dive", "digits", "3-8"),
 )
-"""Methods that walk among codes join when their networks ship."""
+"""Latent methods join when their networks ship."""
 
 
 @dataclass(frozen=True)
