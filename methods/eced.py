@@ -20,7 +20,7 @@ from vcebench.methods.core.adam import Moments
 from vcebench.methods.core.attributions import score_cam
 from vcebench.methods.core.descent import Descending, Descent, descend
 from vcebench.methods.core.errors import MethodError
-from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.guidance import Guidance, TargetClassifier
 from vcebench.methods.core.masks import blend
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, given, setting
 from vcebench.methods.core.noise import Noise
@@ -95,6 +95,10 @@ class ECED(Descending):
                 f"denoising-steps is {self.denoising_steps}, but {self.chain} steps are kept of "
                 f"the chain; use 1 … {self.chain}"
             )
+
+    def check_classifier(self, classifier: TargetClassifier) -> None:
+        if self.layer:
+            named(classifier, self.layer)
 
     def explain(
         self,
@@ -177,8 +181,8 @@ class ECED(Descending):
         (z,) = transport(prior, (z,), down, epsilon, Plain(), after)
         state.nfe += 2 * self.denoising_steps
         state.backward += 2 * self.denoising_steps
-        pictures = zip(scene.decoders, z.split(1), strict=True)
-        return torch.cat([decoder.decode(latent) for decoder, latent in pictures])
+        pictures = zip(scene.decoders, z, strict=True)
+        return torch.cat([decoder.decode(latent[None]) for decoder, latent in pictures])
 
     def loss(self, state: Descent, images: Tensor) -> Tensor:
         guidance = state.guidance
@@ -257,12 +261,13 @@ def tune(
 def named(classifier: object, layer: str) -> nn.Module:
     """A module of a classifier by the end of its name. Raises MethodError if it has none."""
     if isinstance(classifier, nn.Module):
-        for name, module in classifier.named_modules():
-            if f".{name}".endswith(f".{layer}"):
-                return module
+        found: dict[str, nn.Module] = dict(classifier.named_modules())
+        names = [name for name in found if f".{name}".endswith(f".{layer}")]
+        if names:
+            return found[names[0]]
     raise MethodError(
-        f"the classifier has no module {layer!r} for Score-CAM; use eced-v, which looks at the "
-        "last convolution, or give layer=…"
+        f"the classifier has no module {layer!r} that Score-CAM could look at; use eced-v, which "
+        "looks at the last convolution unless told otherwise"
     )
 
 

@@ -186,8 +186,9 @@ class LDCENoBackprop(LDCE):
         return found
 
     def at_z(self, state: State, gradient: Tensor) -> Tensor:
-        (pulled,) = torch.autograd.grad(state.x_t, state.memory, gradient, retain_graph=True)
-        return pulled / state.sqrt_alpha_bar
+        (at_x0,) = torch.autograd.grad(state.x_t, state.memory, gradient, retain_graph=True)
+        pulled: Tensor = at_x0 / state.sqrt_alpha_bar
+        return pulled
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vcebench.errors import UserError, user_errors
 from vcebench.folders.images import dequantise, quantise
 from vcebench.methods.core.bridge import Bridge, BridgePrior
-from vcebench.methods.core.prior import Prior
+from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
 from vcebench.models.bundle import Bundle
@@ -47,6 +47,7 @@ def explain(
     fisher: Tensor | None = None,
     segments: Tensor | None = None,
     bridge: BridgePrior | tuple[nn.Module, Bridge] | None = None,
+    latent: ConditionalPrior | None = None,
     region: Tensor | str | None = None,
     lambda_class: Sequence[float] = LADDER,
     lambda_perceptual: float | None = None,
@@ -88,6 +89,8 @@ def explain(
         segments: number of every pixel's region, uint8 with shape (N, H, W), for `steex`.
         bridge: a `BridgePrior`, or a network called as network(z, level) with the `Bridge` it was
             trained on, for methods that walk on one (RCSB).
+        latent: a `ConditionalPrior` among the `Latents` of an autoencoder on the same device, for
+            methods that walk there (LDCE, TiME, ECED); what it is told of classes is its own.
         region: where the images may change, bool with shape (N, 1, H, W), or "cells:20",
             "pixels:10:saliency", "free-form:10-20", "all" (docs/regions.md); without it that is up
             to the method. Outside of it a counterfactual is the image.
@@ -131,9 +134,12 @@ def explain(
         ("perceptual", perceptual),
         ("robust", robust),
         ("autoencoder", autoencoder),
+        ("latent", latent),
     ):
         if not isinstance(module, nn.Module) and (module is not None or role == "classifier"):
             raise UserError(f"{role} is a {type(module).__name__}; give a torch.nn.Module")
+    if latent is not None and not isinstance(latent, ConditionalPrior):
+        raise UserError(f"latent is a {type(latent).__name__}; give a ConditionalPrior")
     levels = _levels(images, value_range)
     with user_errors():
         explainer = method_by_name(method, **settings)
@@ -147,6 +153,8 @@ def explain(
     given = {
         "prior": network,
         "bridge": direction,
+        "latent network": latent,
+        "latent autoencoder": None if latent is None else _autoencoder(latent),
         "classifier": classifier,
         "perceptual network": perceptual,
         "robust classifier": robust,
@@ -161,7 +169,7 @@ def explain(
         targets = _targets(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
-            prior=direction if "bridge" in explainer.needs else network,
+            prior=_walked(explainer.needs, network, direction, latent),
             perceptual=perceptual,
             robust=None if robust is None else _classifier(robust, levels, device, None),
             autoencoder=autoencoder,
@@ -274,6 +282,24 @@ def _bridge(bridge: BridgePrior | tuple[nn.Module, Bridge]) -> BridgePrior:
             "was trained on"
         )
     return bridge
+
+
+def _autoencoder(latent: ConditionalPrior) -> nn.Module | None:
+    """The autoencoder that a latent prior's space is of, if it is a module."""
+    found = getattr(latent.space, "autoencoder", None)
+    return found if isinstance(found, nn.Module) else None
+
+
+def _walked(
+    needs: frozenset[str],
+    prior: Prior | None,
+    bridge: BridgePrior | None,
+    latent: ConditionalPrior | None,
+) -> Prior | None:
+    """What a method with these needs walks on."""
+    if needs & {"latent-text", "latent-class"}:
+        return latent
+    return bridge if "bridge" in needs else prior
 
 
 def _is_diffusers(network: nn.Module) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vcebench.methods.core.errors import MethodError
-from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.guidance import Guidance, TargetClassifier
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.space import Autoencoder, SemanticAutoencoder
@@ -195,6 +195,10 @@ class Method(ABC):
         Raises:
             MethodError: one sentence that says what to change.
         """
+        return
+
+    def check_classifier(self, classifier: TargetClassifier) -> None:
+        """Refuse a classifier that the method cannot look into, likewise."""
         return
 
 

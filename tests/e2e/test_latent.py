@@ -96,3 +96,14 @@ def test_without_prompts_or_weights_one_sentence_says_what_to_do(
     error = capsys.readouterr().err
     assert "miniSD.ckpt" in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("dataset", ["synthroads", "celeba"])
+def test_a_set_without_a_latent_model_says_which_has_one(
+    dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "drawn.png"
+    task = OwnTask(tmp_path / "own")
+    assert task.call("show", dataset, "--prompt", "a photo", "--output", output) == 2
+    assert "use synthfaces" in capsys.readouterr().err
+    assert not output.exists()

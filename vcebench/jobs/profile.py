@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from vcebench.running.engines.base import Done
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
-from vcebench.running.tries import Outcome, Try
+from vcebench.running.tries import Outcome, Try, of_method
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
 from vcebench.settings.request import resolve_device
@@ -164,6 +164,12 @@ class _TimedWorker(Worker):
     ) -> list[Outcome]:
         with self.clock.phase(FILES):
             return super().explain(tries, stop, on_step)
+
+    def _method(self, tries: Sequence[Try]) -> Method:
+        others, timed = of_method(tries[0].settings), self.method
+        if not others or not isinstance(timed, _TimedMethod):
+            return timed
+        return replace(timed, inner=replace(timed.inner, **others))
 
     @contextmanager
     def _noise(self, padded: Sequence[Try], x: Tensor) -> Iterator[Noise]:

@@ -112,6 +112,7 @@ def build_worker(
     prior, perceptual = bundle.prior, bundle.perceptual
     with user_errors():
         method.check(prior, shape)
+        method.check_classifier(bundle.explained)
     if precision in HALF and method.evaluations()[1]:
         raise UserError(
             f"{name} goes back through the network it walks on, and what {precision} does to its "

@@ -207,7 +207,7 @@ def _half_way(prior: Prior, x: Tensor) -> tuple[int, Tensor]:
 def _latents(worker: Worker, x: Tensor) -> None:
     prior = worker.prior
     if not isinstance(prior, ConditionalPrior):
-        raise UserError("the latent network is no ConditionalPrior; give one, see vcebench.explain")
+        raise UserError("the latent network is told of no classes; give a ConditionalPrior")
     i = len(prior.schedule) // 2
     for images in (x[:1], x):
         decision = worker.classifier.decide(images)
