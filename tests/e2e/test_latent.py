@@ -41,6 +41,17 @@ def test_a_run_reads_a_folder_and_prompts_of_ones_own(tmp_path: Path) -> None:
     assert len(list(first.rglob("*.png"))) == len(list(second.rglob("*.png"))) > 0
 
 
+def test_check_looks_at_the_latent_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = _task(tmp_path / "own")
+    task.call("check", "--config", task.config)
+    assert "latent: sd, reads prompts" in capsys.readouterr().out
+    (task.path / "sd" / "tokenizer" / "merges.txt").unlink()
+    assert task.call("check", "--config", task.config) == 1
+    assert "has no vocab.json and merges.txt" in capsys.readouterr().out
+
+
 def test_words_are_prepared_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = _without_run(_task(tmp_path / "own", 'tokens = "words.safetensors"'))
     words = task.path / "words.safetensors"
