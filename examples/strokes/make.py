@@ -98,12 +98,10 @@ def main() -> None:
         ("oracle", oracle, 3, 3),
     ):
         torch.manual_seed(seed)
-        x, test = (
-            s[:, None].float().expand(-1, channels, -1, -1) / 127.5 - 1 for s in (scans, test_scans)
-        )
-        network = train(build(channels), x, labels, seed)
+        network = train(build(channels), given(scans, channels), labels, seed)
         torch.save(network.state_dict(), HERE / f"{name}.pt")
-        print(f"{name}: {accuracy(network, test, test_labels):.1%} of the others right")
+        right = accuracy(network, given(test_scans, channels), test_labels)
+        print(f"{name}: {right:.1%} of the others right")
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_from_images_to_metric_row(own, prior, capsys):
     assert json.loads(captured.out)
     assert "fruit" in captured.out
     names = sorted(path.name for path in (output / "counterfactuals").iterdir())
-    assert "plum_wide_one.png.png" in names
+    assert "plum_wide_one.png" in names
     metrics = json.loads((output / "metrics.json").read_text())
     assert len(names) + metrics["already_target"] == 6  # two are predicted as cherry as they are
     with Image.open(output / "counterfactuals" / names[0]) as image:

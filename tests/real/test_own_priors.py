@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import torch
 from owntask import OwnTask, picture, save
 from PIL import Image
 
+from vcebench.data.ids import ids_of
 from vcebench.data.spread import spread
 from vcebench.errors import UserError
+from vcebench.folders.manifest import one_ending
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training.beginning import beginning, check_fit
 from vcebench.training.folder import train_own
@@ -155,6 +158,56 @@ def test_images_are_spread_from_the_first_to_the_last(wanted):
     assert len(found) == min(5, wanted)
     assert found[0] == 0
     assert wanted == 1 or found[-1] == 4
+
+
+# What check says of a classifier
+
+
+def test_check_tells_how_often_the_classifier_is_right(tmp_path, capsys):
+    task, found = OwnTask(tmp_path / "own").images(4), []
+    for classes in ('"bar", "disc"', '"disc", "bar"'):
+        task.toml(data=f"classes = [{classes}]")
+        task.call("check", "--config", task.config)
+        (line,) = (one for one in capsys.readouterr().out.splitlines() if "it says" in one)
+        right, of = map(int, re.search(r"(\d+) of (\d+) as they are labelled", line).groups())
+        assert of == 8
+        assert ("mean, std" in line) == line.startswith("note") == (right <= 4)
+        found.append(right)
+    assert sum(found) == 8  # the other order makes right what was wrong
+
+
+# Names of stored files
+
+
+def test_files_of_a_run_end_once_and_are_found_again(tmp_path, capsys):
+    task = OwnTask(tmp_path / "own").images(2)
+    assert task.run() == 0, capsys.readouterr().err
+    folder = task.folder()
+    names = sorted(path.name for path in (folder.path / "inputs").iterdir())
+    assert names == [row.id for row in sorted(folder.rows(), key=lambda row: row.id)]
+    assert task.call("check", folder.path) == 0
+    (folder.path / "counterfactuals" / names[0]).write_bytes(b"damaged")
+    assert task.call("check", folder.path) == 1
+    assert task.run() == 0
+    assert task.call("check", folder.path) == 0
+
+
+def test_a_run_of_before_keeps_its_names(tmp_path, capsys):
+    task = OwnTask(tmp_path / "own").images(1)
+    assert task.run("--limit", 1) == 0
+    path = task.folder().path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest.pop("one_ending")
+    path.write_text(json.dumps(manifest))
+    for kind in ("inputs", "counterfactuals", "masks"):
+        for file in (path.parent / kind).iterdir():
+            file.rename(file.with_name(f"{file.name}.png"))
+    capsys.readouterr()
+    assert task.call("check", path.parent) == 0, capsys.readouterr().out
+
+
+def test_ids_that_would_be_stored_alike_differ():
+    assert len({one_ending(f"{id}.png") for id in ids_of(["a", "a.png"])}) == 2
 
 
 # One channel

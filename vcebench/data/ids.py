@@ -22,14 +22,15 @@ def safe_name(path: str) -> str:
 def ids_of(paths: Sequence[str]) -> list[str]:
     """An id for each of some different paths, in their order.
 
-    It is the path as `safe_name` writes it. Paths that would be called alike, and those that are
-    too long, get a digest of the path before their ending.
+    It is the path as `safe_name` writes it. Paths that would be called alike, or stored alike as
+    pictures, and those that are too long, get a digest of the path before their ending.
 
     >>> ids_of(["bar/00.png", "bar/a b.png", "bar/a_b.png"])
     ['bar_00.png', 'bar_a_b-bd4a9ae9.png', 'bar_a_b-9aef10d4.png']
     """
     names = [safe_name(path) for path in paths]
     counts = Counter(names)
+    counts.update([name for name in counts if {f"{name}.png", f"{name}.jpg"} & counts.keys()])
     digits = 8
     while True:
         found = [

@@ -53,6 +53,7 @@ class _Manifest(_Part):
     data_root: str | None = None
     skipped: dict[str, str] = {}
     data_notes: list[str] = []
+    one_ending: bool = False
 
 
 class _Record(_Part):
@@ -100,7 +101,21 @@ def new_manifest(
         "networks": {role: dict(facts) for role, facts in networks.items()},
         "data_root": None if data_root is None else str(data_root.resolve()),
         "sittings": [],
+        # Ids of one's own images end as their files do.
+        **({"one_ending": True} if config.custom is not None else {}),
     }
+
+
+def one_ending(name: str) -> str:
+    """A file's name without the ending that stands there twice.
+
+    >>> one_ending("inputs/a.png.png"), one_ending("inputs/a.jpg.png")
+    ('inputs/a.png', 'inputs/a.jpg.png')
+    """
+    for ending in (".png", ".jpg"):
+        if name.endswith(2 * ending):
+            return name.removesuffix(ending)
+    return name
 
 
 def parse_manifest(content: bytes) -> dict[str, Any]:

@@ -32,7 +32,12 @@ from vcebench.errors import UserError, one_line
 from vcebench.folders import inside
 from vcebench.folders.digests import content_digest
 from vcebench.folders.images import Codec, decode, decode_masks, decode_region
-from vcebench.folders.manifest import check_belonging, parse_manifest, parse_metrics
+from vcebench.folders.manifest import (
+    check_belonging,
+    one_ending,
+    parse_manifest,
+    parse_metrics,
+)
 from vcebench.folders.rows import Row, from_table
 from vcebench.folders.tables import read_metadata, read_table
 from vcebench.settings.config import RunConfig, build_config
@@ -217,9 +222,9 @@ class RunFolder:
 
     def name(self, kind: str, image_id: str) -> str:
         """Path within the folder of a file of an image; `kind` is one of `KINDS`."""
-        if kind in KINDS[:2]:
-            return f"{kind}/{image_id}{self.codec().suffix}"
-        return f"{kind}/{image_id}{'.safetensors' if kind == 'trace' else '.png'}"
+        ending = self.codec().suffix if kind in KINDS[:2] else ".png"
+        name = f"{kind}/{image_id}{'.safetensors' if kind == 'trace' else ending}"
+        return one_ending(name) if self.manifest().get("one_ending") else name
 
     def has(self, kind: str, row: Row) -> bool:
         """Whether an image has a file of that kind: its row says so, or (old runs) it is there."""

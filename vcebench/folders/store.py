@@ -22,6 +22,7 @@ from vcebench.folders import inside, shards
 from vcebench.folders.damage import damaged_files
 from vcebench.folders.digests import file_digests
 from vcebench.folders.inside import check_id
+from vcebench.folders.manifest import one_ending
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import KINDS, MANIFEST, SHARDS, DamagedFileError, RunFolder
 from vcebench.settings.config import RunConfig, differences
@@ -123,7 +124,8 @@ class RunStore:
         with writing(self.folder.path):
             for result in checked:
                 for name, content in result.files.items():
-                    inside.write(self.folder.path, name, content)
+                    named = one_ending(name) if self.manifest.get("one_ending") else name
+                    inside.write(self.folder.path, named, content)
             if new:
                 shards.write(self.folder.path, self._next, new, self.manifest)
                 self._next += 1

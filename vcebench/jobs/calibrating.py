@@ -97,13 +97,15 @@ class Calibration:
 
     def sheet(self) -> Image.Image:
         """Inputs, reconstructions and what every unit makes of them."""
-        columns: dict[str, Sequence[Tensor | None]] = {"input": self.inputs[:_SHOWN]}
+        shown = spread(len(self.inputs), _SHOWN)
+        made = {"input": self.inputs}
         if self.reconstructions is not None:
-            columns["no guidance"] = self.reconstructions[:_SHOWN]
+            made["no guidance"] = self.reconstructions
         for trial in self.trials:
-            mark = " (chosen)" if trial.unit == self.chosen.unit else ""
-            columns[f"{trial.unit:g}: {trial.flipped:.0%}{mark}"] = trial.images[:_SHOWN]
-        return grid(columns, [self.preset] * min(_SHOWN, len(self.inputs)))
+            mark = "→ " if trial.unit == self.chosen.unit else ""
+            made[f"{mark}{trial.unit:g}: {trial.flipped:.0%}"] = trial.images
+        columns = {name: [images[k] for k in shown] for name, images in made.items()}
+        return grid(columns, [self.preset] * len(shown))
 
 
 def search(attempt: Callable[[float], Trial], wanted: float = WANTED) -> list[Trial]:

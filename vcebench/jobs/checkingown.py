@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from vcebench.data.base import Example, ImageSet
 from vcebench.data.files import BadImageError, check_picture
 from vcebench.data.folder import FolderSet
 from vcebench.data.listed import UNLABELLED
@@ -17,6 +18,7 @@ from vcebench.errors import UserError, one_line, user_errors
 from vcebench.folders.images import dequantise
 from vcebench.jobs.checking import Finding
 from vcebench.models.bundle import Bundle
+from vcebench.models.latent_files import load_latent
 from vcebench.models.own_classifier import load_classifier
 from vcebench.models.own_prior import load_prior
 from vcebench.running.assemble import networks_of, worker_of
@@ -28,6 +30,9 @@ from vcebench.settings.request import Request, resolve, with_custom
 
 _SAMPLED = 64
 """Images that are read wholly, evenly spread: what is met in them is told as of all."""
+
+_ASKED, _USUALLY = 16, 0.6
+"""Images that the classifier is asked about, and the share it should be right on."""
 
 _USUAL = "maskdime"
 """Method that is looked at where the file names none."""
@@ -103,8 +108,12 @@ def damaged(
 
 
 def _networks(custom: CustomTask) -> Iterator[Finding]:
-    """Classifier and prior, each by itself, so that one does not hide what is wrong with both."""
-    for role, describe in (("classifier", _classifier), ("prior", _prior)):
+    """Classifier and prior, each by itself, so that one does not hide what is wrong with both.
+
+    A latent model is told of only where the file names one: most methods do without.
+    """
+    roles = [("classifier", _classifier), ("prior", _prior)]
+    for role, describe in roles if custom.latent is None else [*roles, ("latent", _latent)]:
         try:
             with user_errors():
                 found = describe(custom)
@@ -128,6 +137,14 @@ def _prior(custom: CustomTask) -> str | None:
     return f"{found.name}, {len(found.prior.schedule)} steps"
 
 
+def _latent(custom: CustomTask) -> str | None:
+    if custom.latent is None:
+        return None
+    place = custom.latent.stable_diffusion
+    reads = "reads prompts" if load_latent(place).words is not None else "reads no prompts"
+    return f"{place.name}, {reads}"
+
+
 def _run(request: Request) -> Iterator[Finding]:
     """Whether networks, images and settings go together, and what a run would cost."""
     try:
@@ -144,7 +161,7 @@ def _run(request: Request) -> Iterator[Finding]:
         yield Finding("networks", "note", note)
     if not first:  # what is wrong with the files has been said
         return
-    yield _outputs(bundle, images.task.labels, first)
+    yield _outputs(bundle, images)
     yield Finding("run", "ok", f"one image and a full batch pass; method {config.method}")
     found = estimate(config, images, bundle)
     low, high = map(span, found.seconds)
@@ -158,12 +175,38 @@ def _run(request: Request) -> Iterator[Finding]:
 
 
 @torch.no_grad()
-def _outputs(bundle: Bundle, names: Sequence[str], first: list[torch.Tensor]) -> Finding:
-    """What the classifier says of the first images."""
-    x = dequantise(torch.stack(first).to(bundle.device))
-    counts = Counter(bundle.explained.predict(x).tolist())
+def _outputs(bundle: Bundle, images: ImageSet) -> Finding:
+    """What the classifier says of some images, and how often that is their label."""
+    examples, names = list(_readable(images)), images.task.labels
+    if not examples:
+        return Finding("classifier", "note", "not asked: none of the images tried can be read")
+    x = dequantise(torch.stack([example.image for example in examples]).to(bundle.device))
+    found = bundle.explained.predict(x).tolist()
     said = ", ".join(
         f"{names[number] if number < len(names) else f'class {number}'} {count}"
-        for number, count in sorted(counts.items())
+        for number, count in sorted(Counter(found).items())
     )
-    return Finding("classifier", "ok", f"of the first {len(first)} images it says: {said}")
+    text = f"of {len(examples)} images it says: {said}"
+    labelled = [
+        (example.label, one)
+        for example, one in zip(examples, found, strict=True)
+        if example.label != UNLABELLED
+    ]
+    if not labelled:
+        return Finding("classifier", "ok", text)
+    right = sum(label == one for label, one in labelled)
+    text += f"; {right} of {len(labelled)} as they are labelled"
+    if right > _USUALLY * len(labelled):
+        return Finding("classifier", "ok", text)
+    return Finding(
+        "classifier", "note", f"{text}: are mean, std and the order of `classes` those it knows?"
+    )
+
+
+def _readable(images: ImageSet) -> Iterator[Example]:
+    """Some images from the first to the last, without those that cannot be read."""
+    for index in spread(len(images), _ASKED):
+        try:
+            yield images[index]
+        except BadImageError:
+            continue

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vcebench.data.base import Task
+from vcebench.data.spread import spread
 from vcebench.folders.images import to_pil
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -28,10 +29,13 @@ def contact_sheet(folder: RunFolder, task: Task, count: int = 12) -> Image.Image
     enlarged by whole factors, so that pixels stay pixels.
 
     Args:
-        folder: the run; the first `count` images that have a counterfactual are shown.
+        folder: the run; the first `count` images that have a counterfactual are shown. Of one's own
+            images, which lie in folders by class, they are spread over all.
         task: gives the classes their names.
     """
-    rows = [row for row in folder.rows() if row.finite][:count]
+    rows = [row for row in folder.rows() if row.finite]
+    own = folder.config().custom is not None
+    rows = [rows[k] for k in (spread(len(rows), count) if own else range(len(rows))[:count])]
     cells = [_cells(folder, row) for row in rows]
     heads = list(cells[0]) if cells else ["input", "counterfactual"]
     tile = next(iter(cells[0].values())).size if cells else (TILE, TILE)
