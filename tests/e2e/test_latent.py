@@ -41,6 +41,17 @@ def test_a_run_reads_a_folder_and_prompts_of_ones_own(tmp_path: Path) -> None:
     assert len(list(first.rglob("*.png"))) == len(list(second.rglob("*.png"))) > 0
 
 
+def test_check_looks_at_the_latent_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = _task(tmp_path / "own")
+    task.call("check", "--config", task.config)
+    assert "latent: sd, reads prompts" in capsys.readouterr().out
+    (task.path / "sd" / "tokenizer" / "merges.txt").unlink()
+    assert task.call("check", "--config", task.config) == 1
+    assert "has no vocab.json and merges.txt" in capsys.readouterr().out
+
+
 def test_words_are_prepared_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task = _without_run(_task(tmp_path / "own", 'tokens = "words.safetensors"'))
     words = task.path / "words.safetensors"
@@ -96,3 +107,14 @@ def test_without_prompts_or_weights_one_sentence_says_what_to_do(
     error = capsys.readouterr().err
     assert "miniSD.ckpt" in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("dataset", ["synthroads", "celeba"])
+def test_a_set_without_a_latent_model_says_which_has_one(
+    dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "drawn.png"
+    task = OwnTask(tmp_path / "own")
+    assert task.call("show", dataset, "--prompt", "a photo", "--output", output) == 2
+    assert "use synthfaces" in capsys.readouterr().err
+    assert not output.exists()

@@ -18,6 +18,7 @@ from vcebench.errors import UserError, one_line, user_errors
 from vcebench.folders.images import dequantise
 from vcebench.jobs.checking import Finding
 from vcebench.models.bundle import Bundle
+from vcebench.models.latent_files import load_latent
 from vcebench.models.own_classifier import load_classifier
 from vcebench.models.own_prior import load_prior
 from vcebench.running.assemble import networks_of, worker_of
@@ -107,8 +108,12 @@ def damaged(
 
 
 def _networks(custom: CustomTask) -> Iterator[Finding]:
-    """Classifier and prior, each by itself, so that one does not hide what is wrong with both."""
-    for role, describe in (("classifier", _classifier), ("prior", _prior)):
+    """Classifier and prior, each by itself, so that one does not hide what is wrong with both.
+
+    A latent model is told of only where the file names one: most methods do without.
+    """
+    roles = [("classifier", _classifier), ("prior", _prior)]
+    for role, describe in roles if custom.latent is None else [*roles, ("latent", _latent)]:
         try:
             with user_errors():
                 found = describe(custom)
@@ -130,6 +135,14 @@ def _prior(custom: CustomTask) -> str | None:
         return None
     found = load_prior(custom.prior)
     return f"{found.name}, {len(found.prior.schedule)} steps"
+
+
+def _latent(custom: CustomTask) -> str | None:
+    if custom.latent is None:
+        return None
+    place = custom.latent.stable_diffusion
+    reads = "reads prompts" if load_latent(place).words is not None else "reads no prompts"
+    return f"{place.name}, {reads}"
 
 
 def _run(request: Request) -> Iterator[Finding]:

@@ -172,14 +172,23 @@ def _told(
     """The data set's latent model, told of a task, if a method asks for it."""
     if not needs & LATENT:
         return None
-    folder = root / "latent"
-    if not folder.is_dir():
-        raise NetworkFileError(
-            f"{folder} is missing: run `vcebench train {dataset} --part latent --output {root}`"
-        )
+    folder = latent_folder(dataset, root)
     places = (root / tokens_name(task.name), prepared(dataset, task.name))
     said = what_is_said(task, needs, prompts, *places)
     return tell(load_latent(folder), folder, task.classes, needs, device, said)
+
+
+def latent_folder(dataset: str, root: Path | None = None) -> Path:
+    """Folder of the latent model of a set that ships. Raises NetworkFileError: it is not there."""
+    place = root or ASSETS / dataset
+    if FILES[dataset].latent is None:
+        raise NetworkFileError(f"no latent diffusion model ships for {dataset}; use synthfaces")
+    if not (place / "latent").is_dir():
+        raise NetworkFileError(
+            f"{place / 'latent'} is missing: run `vcebench train {dataset} --part latent --output "
+            f"{place}`"
+        )
+    return place / "latent"
 
 
 def _names(

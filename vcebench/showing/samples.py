@@ -22,7 +22,7 @@ from vcebench.models.latent_draw import drawn
 from vcebench.models.latent_files import load_latent
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
-from vcebench.models.shipped import ASSETS
+from vcebench.models.shipped import ASSETS, FILES, latent_folder
 from vcebench.settings.custom import CustomTask, read_custom
 from vcebench.settings.presets import preset
 from vcebench.showing.pictures import example_sheet
@@ -116,9 +116,9 @@ def prompt_sheet(dataset: str | None, config: Path | None, prompt: str) -> Image
         size = (geometry.height, geometry.width)
     else:
         entry = dataset_entry(str(dataset))
-        place, size = ASSETS / entry.name / "latent", entry.size
-        if not place.is_dir():
-            raise UserError(f"{entry.name} ships without a latent diffusion model; try synthfaces")
+        if entry.name not in FILES:
+            raise UserError(f"{entry.name} ships without networks; use synthfaces, or --config")
+        place, size = latent_folder(entry.name), entry.size
     pictures = quantise(drawn(load_latent(place), prompt, (3, *size), range(DRAWN), SCALE))
     return example_sheet([(f"seed {k}", picture) for k, picture in enumerate(pictures)], columns=6)
 

@@ -10,7 +10,7 @@ from typing import Any
 from vcebench.models.shipped import load_network
 from vcebench.weights.shipped import sha256
 
-SAMPLES, ASCENTS = "prior.png", "robust.png"
+SAMPLES, ASCENTS, DRAWINGS = "prior.png", "robust.png", "latent.png"
 Bounds = Mapping[str, Mapping[str, float]]
 """Stem of a network file → name of a figure → its bound."""
 NO_BOUNDS: Bounds = {}
@@ -31,8 +31,8 @@ def write_model_card(
     A network has to reach its `floors`, and may not go beyond its `ceilings`; the latent diffusion
     model in FOLDER/latent, if there is one, has `latent_floors`.
 
-    Pictures FOLDER/prior.png and FOLDER/robust.png, drawn by `vcebench show NAME --prior` and
-    `--robust`, are shown if they are there.
+    Pictures FOLDER/prior.png, FOLDER/robust.png and FOLDER/latent.png, drawn by `vcebench show NAME
+    --prior`, `--robust` and `--prompt WORDS`, are shown if they are there.
     """
     sections = [f"# Networks of `{dataset}`", text.strip()]
     if (folder / SAMPLES).exists():
@@ -45,6 +45,11 @@ def write_model_card(
             "What classifiers take for the other class: inputs, moved ten radii up the probability "
             "of the other class, of the robust, of the explained, and of the plain classifier "
             f"(`vcebench show {dataset} --robust`).\n\n![ascents]({ASCENTS})"
+        )
+    if (folder / DRAWINGS).exists():
+        sections.append(
+            "What the latent diffusion model draws of a prompt, from pure noise (`vcebench show "
+            f"{dataset} --prompt WORDS`).\n\n![drawings of a prompt]({DRAWINGS})"
         )
     sections += [
         _section(path, floors.get(path.stem, {}), ceilings.get(path.stem, {}))

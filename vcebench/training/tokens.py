@@ -23,7 +23,7 @@ from vcebench.models.latent_files import load_latent
 from vcebench.models.latent_role import digest
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
-from vcebench.models.shipped import ASSETS, FILES
+from vcebench.models.shipped import FILES, latent_folder
 from vcebench.models.tokens import Tokens, prepared, tokens_name, write_tokens
 from vcebench.settings.custom import CustomTask
 from vcebench.training.augment import to_network
@@ -82,9 +82,7 @@ def of_dataset(
     entry = dataset_entry(dataset)
     chosen = entry.task(task)
     if dataset in FILES:
-        place = ASSETS / dataset / "latent"
-        if FILES[dataset].latent != "latent-text" or not place.is_dir():
-            raise UserError(f"{dataset} has no latent network that reads prompts; use synthfaces")
+        place = latent_folder(dataset)
         model = load_latent(place)
     else:
         cards = [LATENTS[id] for id in LATENT_ROLES.get(dataset, {}).get("latent-text", ())]

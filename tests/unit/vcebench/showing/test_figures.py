@@ -140,6 +140,18 @@ def test_the_command_prints_its_files(tmp_path, capsys):
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'efficiency.png'}\n"
 
 
+def test_the_field_is_drawn_from_what_is_committed(tmp_path, capsys):
+    about = {"folders": None, "output": tmp_path / "out", "runs": tmp_path, "image": None}
+    command(dataset="digits", task="3-8", **about)
+    assert f"{tmp_path / 'out' / 'field.png'}\n" in capsys.readouterr().out
+    with pytest.raises(UserError, match="nothing could be drawn"):
+        command(dataset="digits", task="3-9", **about)
+    assert "no field: nothing is measured on digits 3-9; use 3-8, " in capsys.readouterr().err
+    with pytest.raises(UserError, match="nothing could be drawn"):
+        command(dataset="celeba", **about)
+    assert "no field: the field is one of embedded sets: " in capsys.readouterr().err
+
+
 def test_what_cannot_be_drawn_is_said_with_its_reason(tmp_path, fake_run, capsys):
     run = fake_run(tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
