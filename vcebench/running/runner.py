@@ -80,7 +80,8 @@ def run(
     if config.custom is not None:
         with precision_flags(config.precision):
             probe(worker, first := first_images(config, images))
-            _say(strength(worker, first))
+            if worker.class_unit == 1:  # nobody calibrated it
+                _say(strength(worker, first))
     launch = launch or Local(threads)
     started = time.perf_counter()
     wanted = len(config.indices())
