@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vcebench.data.base import HasAttributes, HasCue
-from vcebench.data.registry import open_dataset
-from vcebench.data.rendered.labels import all_attributes
+from vcebench.data.base import HasCue
 from vcebench.errors import UserError, one_line
 from vcebench.evaluating.extracted import Extracted
+from vcebench.evaluating.training_labels import TrainingLabels, training_labels
 from vcebench.evaluating.verdicts import Verdicts
 from vcebench.folders.rows import Row
 from vcebench.metrics import attributes, cues, frechet, kid, similarity, verification
@@ -128,38 +127,37 @@ def _identity(c: Context) -> dict[str, MetricValue]:
 
 def _attributes(c: Context) -> dict[str, MetricValue]:
     if "attributes" not in c.found.pairs:
-        reason = c.absent("oracle", f"the oracle of {c.config.dataset} decides no attributes")
+        reason = f"the oracle of {c.config.dataset} decides no attributes"
+        reason = c.absent("oracle", c.absent("attributes", reason))
         return {id: missing(id, reason) for id in ("mnac", "cd")}
     try:
-        training = open_dataset(c.config.dataset, c.config.task, "train", c.data_root)
-    except (ValueError, UserError, OSError) as error:
-        mnac = _mnac(c, slice(None))
-        reason = f"needs the attribute labels of the training split: {one_line(error)}"
-        return {"mnac": mnac, "cd": missing("cd", reason)}
-    if not isinstance(training, HasAttributes):
-        raise UserError(f"{c.config.dataset} has an attribute oracle but no attribute labels")
-    names = training.attribute_names
-    columns = [c.bundle.attributes.index(name) for name in names]
-    mnac = _mnac(c, columns)
-    attribute = training.task.attribute
-    if attribute is not None and attribute not in names:
-        return {"mnac": mnac, "cd": missing("cd", f"{attribute} is not among the attributes")}
+        training = training_labels(c.config, c.bundle, c.data_root)
+    except UserError as error:
+        return {"mnac": _mnac(c, slice(None)), "cd": missing("cd", one_line(error))}
+    columns = [c.bundle.attributes.index(name) for name in training.names]
+    return {"mnac": _mnac(c, columns), "cd": _cd(c, training, columns)}
+
+
+def _cd(c: Context, training: TrainingLabels, columns: list[int]) -> MetricValue:
+    """Correlations of changes against those of training labels."""
     if lacking := c.verdicts.lacking("flipped"):
-        return {"mnac": mnac, "cd": missing("cd", lacking)}
-    query = names.index(attribute) if attribute else -1
-    truth = attributes.label_correlation(all_attributes(training).astype(np.int64), query)
+        return missing("cd", lacking)
+    try:
+        truth = training.correlation()
+    except UserError as error:
+        return missing("cd", one_line(error))
+    assert training.query is not None  # or there were no correlations with it
+    query = training.names.index(training.query)
     before, after = (array[:, columns] for array in c.found.pairs["attributes"])
     changed = attributes.changes(before, after)[c.flipped]
-    return {
-        "mnac": mnac,
-        "cd": measure(
-            "cd",
-            lambda: attributes.cd(changed, query, truth),
-            n=len(changed),
-            interval=lambda: attributes.cd_interval(changed, query, truth),
-            backbone=c.backbone("oracle"),
-        ),
-    }
+    c.notes += [training.note] if training.note else []
+    return measure(
+        "cd",
+        lambda: attributes.cd(changed, query, truth),
+        n=len(changed),
+        interval=lambda: attributes.cd_interval(changed, query, truth),
+        backbone=c.backbone("oracle"),
+    )
 
 
 def _mnac(c: Context, columns: slice | list[int]) -> MetricValue:

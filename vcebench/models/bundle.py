@@ -8,9 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
 from vcebench.methods.core.prior import Prior
 from vcebench.models.classifier import TargetClassifier
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Training images of a task of somebody's own, and the attribute that its classes are."""
+
+    images: ImageSet
+    query: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +40,8 @@ class Bundle:
         semantic: features of S3 where they are not the representation's.
         lpips: distance of two batches of images → (B,), if the published one is there.
         attributes: names of the oracle's logits if it decides attributes, else empty.
+        reference: training images without labels, where an oracle of somebody's own tells their
+            attributes; data sets bring theirs along.
         identity: identity embedder (B, 3, H, W) → (B, D), if the data set has identities.
         class_unit, perceptual_unit: guidance units, calibrated on `val`.
         certificate: figures of the classifier's card; where a shortcut is planted, what it uses.
@@ -55,6 +66,7 @@ class Bundle:
     class_unit: float = 1.0
     perceptual_unit: float = 1.0
     attributes: tuple[str, ...] = ()
+    reference: Reference | None = None
     certificate: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     backbones: dict[str, str] = field(default_factory=dict)

@@ -9,12 +9,19 @@ import torch
 from torch import Tensor
 
 from vcebench.errors import UserError
-from vcebench.models.bundle import Bundle
+from vcebench.models.bundle import Bundle, Reference
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.interpret import interpret, outputs_of
 from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier, state_of
 from vcebench.settings.custom import CustomTask
 from vcebench.settings.parts import OraclePart
+
+NO_ATTRIBUTES = "the oracle decides no attributes; one that does names them: attributes in [oracle]"
+NO_QUERY = 'the file does not say which attribute the classes are: query = "…" in [oracle]'
+NO_REFERENCE = (
+    "the file names no training images, whose attributes CD compares with: "
+    'reference = "FOLDER" in [oracle]'
+)
 
 
 def with_metric_networks(
@@ -23,9 +30,10 @@ def with_metric_networks(
     """The bundle with the networks of [oracle] and [representation] in their roles.
 
     An oracle without `attributes` is another classifier of the same question. One with them gives a
-    logit for each; `query` names the one that the task's second class means.
+    logit for each; `query` names the one that the task's second class means, and `reference` a
+    folder of training images.
 
-    Raises UserError: one cannot be loaded, or gives something else.
+    Raises UserError: one cannot be loaded, or gives something else; or the folder has no image.
     """
     geometry = task.data.geometry()
     x = torch.zeros(2, 3, geometry.height, geometry.width, device=device)
@@ -45,7 +53,8 @@ def _with_oracle(bundle: Bundle, task: CustomTask, part: OraclePart, x: Tensor) 
     loaded.network.to(x.device)
     if not part.attributes:
         judge = explained(loaded.network, task, part, x.device).classifier
-        return _in_role(bundle, "oracle", loaded, oracle=judge.network, judge=judge)
+        found = _in_role(bundle, "oracle", loaded, oracle=judge.network, judge=judge)
+        return replace(found, missing={**found.missing, "attributes": NO_ATTRIBUTES})
     with torch.no_grad():
         out = outputs_of(loaded.network, x)
     if out.ndim != 2 or out.shape[1] != len(part.attributes):
@@ -57,11 +66,15 @@ def _with_oracle(bundle: Bundle, task: CustomTask, part: OraclePart, x: Tensor) 
     changes: dict[str, Any] = {"oracle": network, "attributes": part.attributes}
     if part.query is not None:
         changes["judge"] = BinaryClassifier(network, index=part.attributes.index(part.query)).eval()
+        if part.reference is not None:
+            changes["reference"] = Reference(task.open_all(part.reference), part.query)
     found = _in_role(bundle, "oracle", loaded, **changes)
+    lacking = {}
     if part.query is None:
-        reason = 'the file does not say which attribute the classes are: query = "…" in [oracle]'
-        return replace(found, missing={**found.missing, "oracle": reason})
-    return found
+        lacking["oracle"] = lacking["reference"] = NO_QUERY
+    elif part.reference is None:
+        lacking["reference"] = NO_REFERENCE
+    return replace(found, missing={**found.missing, **lacking})
 
 
 def _in_role(bundle: Bundle, role: str, loaded: LoadedClassifier, **networks: Any) -> Bundle:

@@ -196,7 +196,7 @@ _PATHS = {
     "classifier": ("torchscript", "weights", "folder", "trained"),
     "prior": ("trained", "diffusers", "checkpoint"),
     "robust": ("torchscript", "weights", "folder", "trained"),
-    "oracle": ("torchscript", "weights", "folder", "trained"),
+    "oracle": ("torchscript", "weights", "folder", "trained", "reference"),
     "representation": ("torchscript", "weights", "folder", "trained"),
     "bridge": ("trained",),
     "latent": ("stable_diffusion", "tokens"),

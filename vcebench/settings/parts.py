@@ -186,10 +186,12 @@ class OraclePart(ClassifierPart):
 
     attributes: names of its logits, if it decides several things that an image may show.
     query: the one of them that the second class of the task means.
+    reference: folder of training images, for what CD compares with.
     """
 
     attributes: tuple[StrictStr, ...] = ()
     query: StrictStr | None = None
+    reference: Path | None = None
 
     @model_validator(mode="after")
     def _among_them(self) -> Self:
@@ -197,6 +199,11 @@ class OraclePart(ClassifierPart):
             raise ValueError("an attribute stands there twice; name each once")
         if self.query is not None and self.query not in self.attributes:
             raise ValueError(f"query is {self.query!r}, which is none of the attributes")
+        if self.reference is not None and self.query is None:
+            raise ValueError(
+                "reference is for CD, which needs attributes = […] and query, the one of them that "
+                "the second class means"
+            )
         return self
 
 

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vcebench.data.base import HasAttributes
-from vcebench.data.registry import open_dataset
-from vcebench.data.rendered.labels import all_attributes
-from vcebench.errors import UserError, user_errors
+from vcebench.errors import UserError
 from vcebench.evaluating.pairs import check_classes
+from vcebench.evaluating.training_labels import training_labels
 from vcebench.folders.images import dequantise
 from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
@@ -106,17 +104,10 @@ def label_correlations(
     Raises:
         UserError: the data set has no attributes.
     """
-    config = folder.config()
-    if config.custom is not None:
-        raise UserError("a task of one's own has no attributes, hence no correlations behind CD")
-    with user_errors():
-        training = open_dataset(config.dataset, config.task, "train", data_root)
-    query = training.task.attribute
-    if not bundle.attributes or query is None or not isinstance(training, HasAttributes):
-        raise UserError(f"{config.dataset} has no attributes, hence no correlations behind CD")
-    names = list(training.attribute_names)
-    labels = all_attributes(training).astype(np.int64)
-    return names, query, attributes.label_correlation(labels, names.index(query))
+    training = training_labels(folder.config(), bundle, data_root)
+    if not bundle.attributes or training.query is None:
+        raise UserError(f"{folder.config().dataset} has no attributes, hence no CD")
+    return list(training.names), training.query, training.correlation()
 
 
 @torch.no_grad()
