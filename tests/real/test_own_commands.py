@@ -80,7 +80,7 @@ def test_figures_are_drawn_or_named_with_the_reason(made, capsys):
     assert drawn == ["ladder.png", "heat-maps.png", "cout-curves.png"]
     with Image.open(made.path / "figures" / "heat-maps.png") as picture:
         assert picture.width > 100
-    assert "no correlations: a task of one's own has no attributes" in err
+    assert "no correlations: the file of the task has no [oracle]" in err
     _, out, err = said(made, capsys, *words[:3], "--output", made.path / "figures")
     assert "cout-curves" not in out
     assert "no cout-curves:" in err

@@ -65,7 +65,8 @@ def training_labels(
     """
     if config.custom is not None:
         if bundle.reference is None:
-            raise UserError(bundle.missing.get("reference", "the oracle decides no attributes"))
+            lacking = [bundle.missing.get(r) for r in ("oracle", "attributes", "reference")]
+            raise UserError(next(filter(None, lacking), "the oracle decides no attributes"))
         count = len(bundle.reference.images)
         return TrainingLabels(
             bundle.attributes,
