@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vcebench.methods.core.adam import Moments
-from vcebench.methods.core.attributions import score_cam
+from vcebench.methods.core.attributions import last_convolution, score_cam
 from vcebench.methods.core.descent import Descending, Descent, descend
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance, TargetClassifier
@@ -97,8 +97,7 @@ class ECED(Descending):
             )
 
     def check_classifier(self, classifier: TargetClassifier) -> None:
-        if self.layer:
-            named(classifier, self.layer)
+        self.seen_layer(classifier)
 
     def explain(
         self,
@@ -133,8 +132,12 @@ class ECED(Descending):
         """Where the classifier looks for the class that it sees in the input."""
         weights = state.guidance.weights
         source = weights.classifier.predict(state.x) if weights.source is None else weights.source
-        layer = named(weights.classifier, self.layer) if self.layer else None
+        layer = self.seen_layer(weights.classifier)
         return score_cam(state.x, source, weights.classifier, layer) >= self.threshold
+
+    def seen_layer(self, classifier: TargetClassifier) -> nn.Module:
+        """The module of the classifier that Score-CAM looks at."""
+        return named(classifier, self.layer) if self.layer else last_convolution(classifier)
 
     def tuned(
         self, state: Descent, space: Latents, origin: Tensor, region: Tensor, row: int

@@ -97,7 +97,9 @@ def last_convolution(classifier: object) -> nn.Module:
         found = [m for m in classifier.modules() if isinstance(m, nn.Conv2d)]
         if found:
             return found[-1]
-    raise MethodError("the classifier has no convolution; use an attribution that needs none")
+    raise MethodError(
+        "the classifier has no convolution; use an attribution or a method that needs none"
+    )
 
 
 @torch.no_grad()
