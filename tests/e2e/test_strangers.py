@@ -62,7 +62,7 @@ COMMANDS: dict[str, Callable[[Path, Path], Sequence[str]]] = {
 # Commands that no run folder is given to. `submit` starts `run`; pins of `baseline` are CSV files.
 WITHOUT = {
     *("submit", "list", "export", "train", "calibrate", "show", "weights", "weights import"),
-    *("baseline check", "baseline update"),
+    *("baseline check", "baseline update", "prepare"),
 }
 PARAMETERS = {"run", "runs", "folder", "folders", "shards", "first", "second"}
 """What commands call the run folders that they are given."""

@@ -54,7 +54,9 @@ def test_check_reports_everything_missing(said, tmp_path):
         "perceptual",
     }
     assert {role for role, state in found.items() if state == "optional"} == {
+        "autoencoder",
         "bridge",
+        "latent-text",
         "oracle",
         "identity",
         "representation",
@@ -71,7 +73,8 @@ def test_check_reports_what_is_there(said, weights, celeba_tree):
     assert "ready: vcebench run" in err
     found = states(out)
     assert found.pop("number of images") == "optional"
-    assert found.pop("bridge") == "optional"  # the fixture has none
+    for role in ("autoencoder", "bridge", "latent-text"):
+        assert found.pop(role) == "optional"  # the fixture has none
     assert set(found.values()) == {"ok"}
 
 

@@ -195,6 +195,8 @@ def _train_own(
     if role == "robust":
         if task is None:
             raise UserError("`train robust` needs labels: --config FILE.toml, as of vcebench run")
+        if folder is not None:
+            raise UserError("--config says where the labelled images are; leave --data away")
         return train_own_robust(task, output, RobustPlan(**plan), restart, skip_bad=skip_bad)
     if task is not None:
         images = task.open() if folder is None else task.open_all(folder)

@@ -100,7 +100,7 @@ def test_shipped_accuracy_is_the_cards_and_above_the_floor(bundle, name):
 
 
 def test_digits_networks_stay_within_their_share_of_the_wheel():
-    assert sum(path.stat().st_size for path in DIGITS.iterdir()) <= 5e6
+    assert sum(path.stat().st_size for path in DIGITS.iterdir()) <= 6e6
 
 
 def test_the_model_card_is_about_the_shipped_files():

@@ -82,7 +82,7 @@ def test_evaluations_per_try_that_the_metrics_tell_need_no_rows(tmp_path, fake_r
 
 def test_other_settings_than_the_presets_are_noticed(tmp_path, fake_run):
     fake_run(tmp_path / "run", settings={"top_k": 0.3})
-    found = collect(["digits"], on_digits("4"), tmp_path)
+    found = collect(["digits"], on_digits("4"), tmp_path, tmp_path)
     assert found.rows == ()
     assert "top_k=0.3 differs from the preset" in found.remarks[0]
 
@@ -90,7 +90,7 @@ def test_other_settings_than_the_presets_are_noticed(tmp_path, fake_run):
 def test_a_method_inside_a_region_is_not_the_method(tmp_path, fake_run):
     """Else the truth's own region would lend a table's row its precision."""
     fake_run(tmp_path / "run", region="cells:20")
-    found = collect(["digits"], on_digits("4"), tmp_path)
+    found = collect(["digits"], on_digits("4"), tmp_path, tmp_path)
     assert found.rows == ()
     assert "region=cells:20 differs from the preset" in found.remarks[0]
 

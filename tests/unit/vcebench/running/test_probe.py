@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from vcebench.errors import UserError
+from vcebench.folders.images import dequantise
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.running.probe import probe
 
@@ -35,6 +36,7 @@ def worker(read):
         method=SimpleNamespace(needs=frozenset()),
         batch_size=4,
         device=torch.device("cpu"),
+        walked=lambda images: dequantise(torch.stack(images)),
     )
 
 
