@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vcebench.commands.options import Device
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -61,7 +63,7 @@ def train(
         int | None,
         typer.Option(
             help="channels of the first level",
-            show_default="32 up to 64 pixels a side, else 64",
+            show_default="32 up to 64 pixels a side, else and on a GPU 64",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -92,7 +94,7 @@ def train(
         typer.Option(
             metavar="TIME",
             help="prior, bridge: as many steps as fit into 20m, 2h …, instead of --steps",
-            show_default="15m at 32x32, 60m at 64x64 …",
+            show_default="15m at 32x32, 60m at 64x64 …; on a GPU 15m up to 64x64",
             rich_help_panel=_OWN,
         ),
     ] = None,
@@ -117,6 +119,13 @@ def train(
             rich_help_panel=_OWN,
         ),
     ] = None,
+    device: Annotated[
+        Device,
+        typer.Option(
+            help="prior: where it is trained; the others on the CPU (not measured on a GPU)",
+            rich_help_panel=_OWN,
+        ),
+    ] = Device.auto,
     skip_bad: Annotated[
         bool, typer.Option(help="leave out damaged images, and say so", rich_help_panel=_OWN)
     ] = False,
@@ -160,8 +169,14 @@ def train(
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
         if begin is not None and (dataset != "prior" or width is not None):
             raise UserError("--from is for `train prior`, and says the width: leave --width away")
+        if device is Device.cuda and dataset != "prior":
+            raise UserError(f"`train {dataset}` runs on the CPU; --device is for `train prior`")
         place = output or Path("checkpoints/own")
         with user_errors():
+            if dataset == "prior":
+                from vcebench.settings.request import resolve_device
+
+                plan["device"] = resolve_device(device.value)
             if begin is not None:
                 from vcebench.training.beginning import beginning
 
@@ -223,7 +238,7 @@ def _plan(given: dict[str, Any]) -> OwnPlan:
     """A plan with what is usual for the size where nothing is said."""
     from vcebench.training.own_plan import OwnPlan, usual
 
-    fallback = usual(given["size"])
+    fallback = usual(given["size"], given.get("device", "cpu"))
     if "steps" in given:
         del fallback["budget"]
     return OwnPlan(**{**fallback, **given})

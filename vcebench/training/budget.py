@@ -55,7 +55,7 @@ def seconds_a_step(part: Part) -> float:
         return loss(network, generator)
 
     settings = LoopSettings(steps=WARM + TIMED + 1, seed=part.settings.seed, save_every=10**9)
-    fit(part.name, module, timed, settings, None, progress=False)
+    fit(part.name, module, timed, settings, None, progress=False, device=part.device)
     return (ended[-1] - ended[WARM]) / TIMED
 
 

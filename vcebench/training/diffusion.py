@@ -7,7 +7,7 @@ References: Improved Denoising Diffusion Probabilistic Models (Nichol & Dhariwal
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,10 @@ class _Tables:
     mean_z: Tensor
     low: Tensor
     high: Tensor
+
+    def on(self, device: torch.device) -> _Tables:
+        """The same on a device."""
+        return _Tables(*(getattr(self, one.name).to(device) for one in fields(self)))
 
 
 class DiffusionLoss:
@@ -57,12 +61,13 @@ class DiffusionLoss:
 
         Args:
             network: (z, t) → noise and variance, (B, 2·C, H, W), or noise alone, (B, C, H, W).
-            x: clean images in [-1, 1], with shape (B, C, H, W).
-            generator: source of timesteps and noise.
+            x: clean images in [-1, 1], with shape (B, C, H, W), where the network is.
+            generator: source of timesteps and noise, on the CPU.
         """
-        t = self.timesteps(len(x), generator)
-        noise = torch.randn(x.shape, generator=generator)
-        bar = self._tables.bar[t]
+        tables = self._tables.on(x.device)
+        t = self.timesteps(len(x), generator).to(x.device)
+        noise = torch.randn(x.shape, generator=generator).to(x.device)
+        bar = tables.bar[t]
         z = bar.sqrt() * x + (1 - bar).sqrt() * noise
         z = z.contiguous(memory_format=torch.channels_last)
         with half(self.bf16):
@@ -73,23 +78,23 @@ class DiffusionLoss:
             return only
         predicted, v = output.chunk(2, dim=1)
         simple = (predicted - noise).square().mean()
-        bound = self._bound(x, z, t, predicted.detach(), v).mean()
+        bound = _bound(tables, x, z, t, predicted.detach(), v).mean()
         total: Tensor = simple + 1e-3 * self.steps * bound
         return total
 
-    def _bound(self, x: Tensor, z: Tensor, t: Tensor, noise: Tensor, v: Tensor) -> Tensor:
-        """L_t in bits per dimension, with shape (B,)."""
-        tables = self._tables
-        bar, low, high = tables.bar[t], tables.low[t], tables.high[t]
-        x0 = (z - (1 - bar).sqrt() * noise) / bar.sqrt()
-        true_mean = tables.mean_x0[t] * x + tables.mean_z[t] * z
-        mean = tables.mean_x0[t] * x0 + tables.mean_z[t] * z
-        fraction = (v + 1) / 2
-        log_variance = fraction * high + (1 - fraction) * low
-        divergence = gaussian_kl(true_mean, low, mean, log_variance)
-        likelihood = -discretised_log_likelihood(x, mean, 0.5 * log_variance)
-        terms = torch.where((t == 0)[:, None, None, None], likelihood, divergence)
-        return terms.mean(dim=(1, 2, 3)) / math.log(2.0)
+
+def _bound(tables: _Tables, x: Tensor, z: Tensor, t: Tensor, noise: Tensor, v: Tensor) -> Tensor:
+    """L_t in bits per dimension, with shape (B,)."""
+    bar, low, high = tables.bar[t], tables.low[t], tables.high[t]
+    x0 = (z - (1 - bar).sqrt() * noise) / bar.sqrt()
+    true_mean = tables.mean_x0[t] * x + tables.mean_z[t] * z
+    mean = tables.mean_x0[t] * x0 + tables.mean_z[t] * z
+    fraction = (v + 1) / 2
+    log_variance = fraction * high + (1 - fraction) * low
+    divergence = gaussian_kl(true_mean, low, mean, log_variance)
+    likelihood = -discretised_log_likelihood(x, mean, 0.5 * log_variance)
+    terms = torch.where((t == 0)[:, None, None, None], likelihood, divergence)
+    return terms.mean(dim=(1, 2, 3)) / math.log(2.0)
 
 
 def gaussian_kl(mean1: Tensor, log_var1: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:

@@ -206,7 +206,9 @@ def _prior(material: _Material, watch: Watch | None) -> Part:
 
     def open_data() -> Loss:
         diffusion = DiffusionLoss(chain, focus=chain * FOCUS // CHAIN)
-        return lambda network, generator: diffusion(network, material.batch(generator), generator)
+        return lambda network, generator: diffusion(
+            network, material.batch(generator).to(material.plan.device), generator
+        )
 
     return material.part(
         "prior",
@@ -214,6 +216,7 @@ def _prior(material: _Material, watch: Watch | None) -> Part:
         open_data,
         facts={"schedule": {"name": "linear", "steps": chain, "respacing": RESPACING}},
         watch=watch,
+        device=material.plan.device,
         measure=lambda network: _figures(network, material),
         **_network(material.plan),
     )
@@ -239,7 +242,8 @@ def _network(plan: OwnPlan) -> dict[str, Any]:
 
 def _figures(network: nn.Module, material: _Material) -> dict[str, Any]:
     """What a prior's card says of it."""
-    x, judge, chain = material.some(MEASURED), material.judge, material.plan.chain
+    judge, chain, device = material.judge, material.plan.chain, material.plan.device
+    network, x = network.to(device), material.some(MEASURED).to(device)
     found: dict[str, Any] = {"noise_mse": denoising_errors(network, x, chain), "images": len(x)}
     if judge is None:
         return found

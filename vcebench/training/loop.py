@@ -93,10 +93,12 @@ def fit(
     longer: bool = False,
     watch: Callable[[nn.Module], None] | None = None,
     log: Path | None = None,
+    device: str = "cpu",
 ) -> Fitted:
     """Train a module in place, from its checkpoint if there is one.
 
-    On return the module holds the averaged weights, in evaluation mode and channels_last.
+    On return the module holds the averaged weights, in evaluation mode and channels_last, on the
+    CPU.
 
     Args:
         name: shown on the progress bar; part of the key of all random numbers.
@@ -112,11 +114,13 @@ def fit(
         watch: called after every checkpoint with the module as it would be now, its averaged
             weights in evaluation mode.
         log: file that gets the lines of progress besides.
+        device: where the module is trained; the loss brings its batch there. All that is random is
+            drawn on the CPU.
 
     Raises:
         ValueError: the checkpoint belongs to other settings, or the loss is not finite.
     """
-    module.to(memory_format=torch.channels_last)
+    module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train()
     state = _State(
         step=0,
@@ -146,7 +150,7 @@ def fit(
                 saved = state.seconds = time.monotonic() - started
             advance(state.step, value)
     _exchange(state)
-    module.eval()
+    module.eval().to("cpu")
     return Fitted(state.seconds, tuple(state.stages))
 
 

@@ -34,6 +34,7 @@ class OwnPlan:
         budget: seconds that the training may take here, instead of `steps`.
         channels: 1 makes a prior of grey images; those of colours are averaged.
         begin: the prior that a prior's training begins from; it also says how large it is.
+        device: where a prior is trained and measured; a bridge is trained on the CPU.
     """
 
     size: tuple[int, int]
@@ -46,6 +47,7 @@ class OwnPlan:
     budget: float | None = None
     channels: Literal[1, 3] = 3
     begin: Beginning | None = None
+    device: str = "cpu"
 
     @property
     def narrow(self) -> bool:
@@ -67,14 +69,19 @@ class Judge:
     tau: int
 
 
-def usual(size: tuple[int, int]) -> dict[str, Any]:
-    """What a plan is on a CPU where nobody says anything else, by the size of the images.
+def usual(size: tuple[int, int], device: str = "cpu") -> dict[str, Any]:
+    """What a plan is where nobody says anything else, by the size of the images and the device.
+
+    A card takes the wide network at every size, and the time of the smallest images up to
+    `SMALL_AREA`. That is a choice: on a card it was not measured.
 
     >>> usual((32, 32)), usual((64, 64))
     ({'width': 32, 'budget': 900.0}, {'width': 32, 'budget': 3600.0})
+    >>> usual((64, 64), "cuda"), usual((128, 128), "cuda")
+    ({'width': 64, 'budget': 900.0}, {'width': 64, 'budget': 3600.0})
     """
-    area = size[0] * size[1]
+    area, card = size[0] * size[1], device != "cpu"
     return {
-        "width": 32 if area <= SMALL_AREA else 64,
-        "budget": 60.0 * MINUTES * max(1.0, area / UNIT_AREA),
+        "width": 32 if area <= SMALL_AREA and not card else 64,
+        "budget": 60.0 * MINUTES * max(1.0, area / (SMALL_AREA if card else UNIT_AREA)),
     }

@@ -62,18 +62,19 @@ class Watch:
     def __call__(self, network: nn.Module) -> None:
         """Write the picture of a network in evaluation mode."""
         prior = Prior(network, linear_schedule(self.chain, _COARSE))
+        x = self.x.to(next(network.parameters()).device)
         columns = {
-            "image": self.x,
-            f"from step {self.tau}": _denoised(prior, self.x, self.tau * _COARSE // RESPACING),
-            "from noise": _denoised(prior, self.x, _COARSE),
+            "image": x,
+            f"from step {self.tau}": _denoised(prior, x, self.tau * _COARSE // RESPACING),
+            "from noise": _denoised(prior, x, _COARSE),
         }
-        shown = {name: [*map(quantise, map(_rgb, images))] for name, images in columns.items()}
+        shown = {name: [*quantise(_rgb(images)).cpu()] for name, images in columns.items()}
         self.place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.place, self.draw(shown))
 
 
-def _rgb(image: Tensor) -> Tensor:
-    return image.expand(3, -1, -1)
+def _rgb(images: Tensor) -> Tensor:
+    return images.expand(-1, 3, -1, -1)
 
 
 def _denoised(prior: Prior, x: Tensor, steps: int) -> Tensor:
@@ -81,7 +82,7 @@ def _denoised(prior: Prior, x: Tensor, steps: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
 
     def noise() -> Tensor:
-        return torch.randn(x.shape, generator=generator)
+        return torch.randn(x.shape, generator=generator).to(x.device)
 
     z = noise() if steps == len(prior.schedule) else prior.schedule.q_sample(x, steps - 1, noise())
     return chain(prior, z, steps, lambda n: noise())
@@ -95,17 +96,15 @@ def kept(
 
     Args:
         network, chain: the prior, and T of its training.
-        classifier: of three channels.
-        x: images in [-1, 1], (B, C, H, W).
+        classifier: of three channels, on the CPU.
+        x: images in [-1, 1], (B, C, H, W), where the prior is.
         tau: index of the chain of 200.
     """
     prior = Prior(network, linear_schedule(chain, RESPACING))
     same = []
     for start in range(0, len(x), _BATCH):
         some = x[start : start + _BATCH]
-        images = torch.stack(
-            [some.expand(-1, 3, -1, -1), _denoised(prior, some, tau).expand(-1, 3, -1, -1)]
-        )
+        images = torch.stack([_rgb(some), _rgb(_denoised(prior, some, tau))]).cpu()
         before, after = (classifier.predict(dequantise(quantise(one))) for one in images)
         same.append(before == after)
     return float(torch.cat(same).float().mean())
@@ -119,15 +118,15 @@ def denoising_errors(network: nn.Module, x: Tensor, chain: int) -> dict[str, flo
 
     Args:
         network: (z, t) → noise, and perhaps variance.
-        x: images in [-1, 1], (B, C, H, W).
+        x: images in [-1, 1], (B, C, H, W), where the network is.
         chain: T of the network's training.
     """
     schedule = linear_schedule(chain, RESPACING)
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x.device)
     errors = {}
     for i in LEVELS:
         z = schedule.q_sample(x, i, noise)
-        t = torch.full((len(x),), int(schedule.timestep_map[i]))
+        t = torch.full((len(x),), int(schedule.timestep_map[i]), device=x.device)
         starts = range(0, len(x), _BATCH)
         predicted = torch.cat([network(z[k : k + _BATCH], t[k : k + _BATCH]) for k in starts])
         errors[str(i)] = float((predicted[:, : x.shape[1]] - noise).square().mean())

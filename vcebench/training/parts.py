@@ -52,7 +52,7 @@ class Part:
         facts: further entries of the card, such as a prior's schedule or an oracle's attributes.
         inputs: what else decides the weights, where it is not fixed by the name: images, batch.
             A network that has some is of one's own images, and may be trained longer later.
-        watch: see `vcebench.training.loop.fit`.
+        watch, device: see `vcebench.training.loop.fit`.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Part:
     facts: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     watch: Callable[[nn.Module], None] | None = None
+    device: str = "cpu"
 
     def recipe(self) -> dict[str, Any]:
         """What has to be equal for a stored network to count as this part's."""
@@ -143,6 +144,7 @@ def train_part(
         longer=own,
         watch=part.watch,
         log=checkpoint.with_suffix(".log") if own else None,
+        device=part.device,
     )
     part.finish(network)
     if part.inputs and path.exists():
