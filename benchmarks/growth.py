@@ -148,6 +148,8 @@ def _main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=IMAGES)
     parser.add_argument("--path", type=Path, help="where the run folders are made")
     arguments = parser.parse_args()
+    if arguments.path is not None:
+        arguments.path.mkdir(parents=True, exist_ok=True)
     found: list[Step] = []
     for count in sorted(arguments.images):
         with tempfile.TemporaryDirectory(prefix="vcebench-", dir=arguments.path) as place:

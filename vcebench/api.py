@@ -16,10 +16,11 @@ from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.schedule import Schedule, linear_schedule
 from vcebench.methods.registry import method as method_by_name
 from vcebench.models.bundle import Bundle
-from vcebench.models.classifier import TargetClassifier
+from vcebench.models.classifier import TargetClassifier, over
 from vcebench.models.diffusers_prior import DiffusersPrior
 from vcebench.models.interpret import interpret
 from vcebench.models.networks import common_device, evaluation_mode
+from vcebench.models.normalise import Single
 from vcebench.running.already import unsettled
 from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
@@ -68,7 +69,9 @@ def explain(
 
     Args:
         images: uint8, or float in [-1, 1] (the type says which), with shape (N, 3, H, W). Float
-            images are rounded to 256 levels first: a file could not hold more.
+            images are rounded to 256 levels first: a file could not hold more. Of shape
+            (N, 1, H, W) they are explained in one channel: prior, bridge, classifier and robust
+            classifier take such images, and a network of features sees the channel three times.
         classifier: images in [-1, 1] to logits: (B,) or (B, 1) for two classes, (B, K) for K.
             It normalises its input itself.
         prior: a `Prior`; a noise-predicting network called as network(z, t) with the schedule it
@@ -141,6 +144,8 @@ def explain(
     if latent is not None and not isinstance(latent, ConditionalPrior):
         raise UserError(f"latent is a {type(latent).__name__}; give a ConditionalPrior")
     levels = _levels(images, value_range)
+    grey = levels.shape[1] == 1
+    levels = levels.expand(-1, 3, -1, -1)  # as files of grey images are read
     with user_errors():
         explainer = method_by_name(method, **settings)
     finder, regions = given_region(method, region, levels)
@@ -165,24 +170,25 @@ def explain(
         check_finite(module, role)
     device = common_device(roles)
     with evaluation_mode(roles.values()), precision_flags(precision):
-        explained = _classifier(classifier, levels, device, outputs)
+        explained = _classifier(classifier, levels, device, outputs, grey)
         targets = _targets(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
             prior=_walked(explainer.needs, network, direction, latent),
             perceptual=perceptual,
-            robust=None if robust is None else _classifier(robust, levels, device, None),
+            robust=None if robust is None else _classifier(robust, levels, device, None, grey),
             autoencoder=autoencoder,
             fisher=None if fisher is None else fisher.to(device),
             class_unit=class_unit,
             perceptual_unit=perceptual_unit,
+            channels=1 if grey else 3,
         )
         worker = build_worker(
             method,
             explainer,
             bundle,
             guidance,
-            shape=(3, *levels.shape[2:]),
+            shape=(bundle.channels, *levels.shape[2:]),
             precision=precision,
             dataset="user",
             seed=seed,
@@ -203,7 +209,7 @@ def explain(
                 finals += batch.finals
         finally:
             engine.close()
-    return _collect(sorted(finals, key=lambda final: final.attempt.item.index))
+    return _collect(sorted(finals, key=lambda final: final.attempt.item.index), bundle.channels)
 
 
 def _levels(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
@@ -211,8 +217,10 @@ def _levels(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
     if not isinstance(images, Tensor):
         raise UserError(f"images are a {type(images).__name__}; give a torch tensor")
     shape = tuple(images.shape)
-    if images.ndim != 4 or shape[1] != 3 or len(images) == 0:
-        raise UserError(f"images have shape {shape}; give (N, 3, H, W) with N of at least 1")
+    if images.ndim != 4 or shape[1] not in (1, 3) or len(images) == 0:
+        raise UserError(
+            f"images have shape {shape}; give (N, 3, H, W), or (N, 1, H, W), with N of at least 1"
+        )
     below, above = value_range or (-1.0, 1.0)
     if not below < above:
         raise UserError(f"value_range is {value_range}; give (black, white), such as (0, 1)")
@@ -308,11 +316,16 @@ def _is_diffusers(network: nn.Module) -> bool:
 
 
 def _classifier(
-    network: nn.Module, levels: Tensor, device: torch.device, outputs: Meaning | None
+    network: nn.Module,
+    levels: Tensor,
+    device: torch.device,
+    outputs: Meaning | None,
+    grey: bool,
 ) -> TargetClassifier:
     """The classifier behind the interface of the methods, by what it says of images."""
     if isinstance(network, TargetClassifier):
-        return network
+        return over(network, Single(network.network)) if grey else network
+    network = Single(network) if grey else network
     found = interpret(network, dequantise(levels[[0, -1]].to(device)), meaning=outputs)
     for note in found.notes:
         warnings.warn(note, stacklevel=3)
@@ -384,7 +397,7 @@ def _items(
         yield Item(name, index, image, -1, target=target, region=region, segments=where)
 
 
-def _collect(finals: Sequence[Final]) -> Explanations:
+def _collect(finals: Sequence[Final], channels: int) -> Explanations:
     """Tensors from the last tries, in the order of the images."""
     outcomes = [final.outcome for final in finals]
 
@@ -400,7 +413,7 @@ def _collect(finals: Sequence[Final]) -> Explanations:
     names = ["flipped", "prediction", "source", "target", "finite"]
     names += ["target_probability_input", "target_probability"]
     return Explanations(
-        counterfactuals=torch.stack([outcome.image for outcome in outcomes]),
+        counterfactuals=torch.stack([outcome.image[:channels] for outcome in outcomes]),
         lambda_class=torch.tensor(
             [math.nan if rung is None else rung for rung in rungs], dtype=torch.float32
         ),
@@ -410,7 +423,7 @@ def _collect(finals: Sequence[Final]) -> Explanations:
         already_target=torch.tensor([outcome.already for outcome in outcomes]),
         mask_z=masks("mask_z"),
         mask_x=masks("mask_x"),
-        images=torch.stack([final.attempt.item.image for final in finals]),
+        images=torch.stack([final.attempt.item.image[:channels] for final in finals]),
         region=masks("region"),
         **{name: torch.tensor([getattr(o, name) for o in outcomes]) for name in names},
     )

@@ -73,7 +73,8 @@ class Codec:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """uint8 (3, H, W) as a Pillow image."""
+    """uint8 (3, H, W), or (1, H, W), as a Pillow image of three channels."""
+    image = image.expand(3, -1, -1)
     return Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()), "RGB")
 
 

@@ -57,6 +57,19 @@ class Grey(nn.Module):
         return out
 
 
+class Single(nn.Module):
+    """A network of one channel that is given images of three equal ones: the first, bit for bit."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: images (B, 3, H, W), or (B, 1, H, W), which stay as they are."""
+        out: Tensor = self.network(x[:, :1])
+        return out
+
+
 class Coloured(nn.Module):
     """A network of three channels that is given images of one: the same three times."""
 

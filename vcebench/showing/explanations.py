@@ -19,7 +19,7 @@ class Explanations:
     """Counterfactuals of N images, each from its last try.
 
     Attributes:
-        counterfactuals: uint8 with shape (N, 3, H, W).
+        counterfactuals: uint8 with shape (N, C, H, W), C of 3, or of 1 where the images had one.
         flipped: bool (N,), the quantised counterfactual is classified as the target.
         prediction, source, target: int64 (N,), class of the input, and between which classes.
         target_probability_input, target_probability: float (N,), before and after.
@@ -33,7 +33,7 @@ class Explanations:
             predicted as: it is returned unchanged, has no tries, and `flipped` is False.
         mask_z, mask_x: bool (N, 1, H, W), the last masks; None if the method has none, or no image
             had a try.
-        images: uint8 (N, 3, H, W), what was explained.
+        images: uint8 (N, C, H, W), what was explained.
         region: bool (N, 1, H, W), where the images could change; None if everywhere.
     """
 
@@ -90,7 +90,7 @@ class Explained:
     """One image of `Explanations`.
 
     Attributes:
-        image, counterfactual: uint8 with shape (3, H, W).
+        image, counterfactual: uint8 with shape (C, H, W), C of 3 or 1.
         facts: source, target, flipped, probabilities and costs by name.
     """
 
