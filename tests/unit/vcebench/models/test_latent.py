@@ -174,10 +174,11 @@ def test_models_say_what_they_are_told(tmp_path: Path) -> None:
     ("chosen", "unet", "vae"),
     [
         (STABLE_DIFFUSION_1, 859_520_964, 83_653_863),
-        (CLASS_CONDITIONAL_IMAGENET, 400_920_579, 55_324_998),
+        # Of its autoencoder no count is known.
+        (CLASS_CONDITIONAL_IMAGENET, 400_920_579, None),
     ],
 )
-def test_the_layouts_have_the_published_sizes(chosen: object, unet: int, vae: int) -> None:
+def test_the_layouts_have_the_published_sizes(chosen: object, unet: int, vae: int | None) -> None:
     from diffusers import AutoencoderKL, UNet2DConditionModel, VQModel
 
     with torch.device("meta"):
@@ -185,4 +186,5 @@ def test_the_layouts_have_the_published_sizes(chosen: object, unet: int, vae: in
         kind = VQModel if chosen.quantised else AutoencoderKL  # type: ignore[attr-defined]
         autoencoder = kind(**chosen.autoencoder)  # type: ignore[attr-defined]
     assert sum(p.numel() for p in network.parameters()) == unet
-    assert sum(p.numel() for p in autoencoder.parameters()) == vae
+    if vae is not None:
+        assert sum(p.numel() for p in autoencoder.parameters()) == vae
