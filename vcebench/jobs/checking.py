@@ -14,7 +14,7 @@ from vcebench.data.registry import DatasetEntry, dataset_entry, open_dataset
 from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.weights.cards import CARDS, METHOD_ROLES, ROLES, RUN_ROLES, Card
-from vcebench.weights.latents import LATENT_ROLES, LATENTS, find_latent, latent_advice
+from vcebench.weights.latents import LATENT_ROLES, LATENTS, latent_advice, latents_there
 from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import advice, locate, read_checksums, verify
@@ -130,8 +130,7 @@ def _networks(dataset: str, root: Path, thorough: bool) -> Iterator[Finding]:
 def _latents(dataset: str, root: Path) -> Iterator[Finding]:
     """Latent diffusion models, which some methods walk on; their parts are read by a run."""
     for role, ids in LATENT_ROLES.get(dataset, {}).items():
-        there = [(card, at) for id in ids if (at := find_latent(card := LATENTS[id], root))]
-        if there:
+        if there := latents_there(dataset, role, root):
             yield Finding(role, "ok", f"{there[0][0].title}: {there[0][1]}")
         else:
             yield Finding(role, "optional", latent_advice(LATENTS[ids[0]], root))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vcebench.methods.core.prior import ConditionalPrior
+from vcebench.methods.core.transport import Plain, transport
 from vcebench.models.latent import LatentModel
 
 BATCH = 32
@@ -26,9 +27,13 @@ def denoised(prior: ConditionalPrior, z: Tensor, index: int, scale: float, away:
         scale: of the difference of the noises with and without the condition; 1 is the condition.
         away: what is without: "null", or "source" for the other condition.
     """
-    for i in range(index, -1, -1):
+
+    def epsilon(z: Tensor, i: int) -> Tensor:
         without, told = prior.noises(z, i, away, "target")
-        z = prior.schedule.ddim(z, without + scale * (told - without), i, i - 1)
+        return without + scale * (told - without)
+
+    down = [(i, i - 1) for i in range(index, -1, -1)]
+    (z,) = transport(prior, (z,), down, epsilon, Plain())
     return z
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import torch
 
+from vcebench.data.files import Geometry
 from vcebench.errors import UserError
+from vcebench.models.latent import LatentModel
 from vcebench.models.latent_files import load_latent
 from vcebench.models.latent_role import CLASS, TOKENS, tell
 from vcebench.models.own_prior import LoadedPrior
 from vcebench.settings.custom import CustomTask
+from vcebench.settings.parts import LatentPart
 from vcebench.settings.prompts import Prompts
 
 
@@ -38,14 +41,18 @@ def load_own_latent(
         said: dict[int, str] | Path = part.tokens
     else:
         said = _in_words(prompts or part.prompts, classes)
-    model = load_latent(part.stable_diffusion)
-    geometry = task.data.geometry()
-    shown = (geometry.height, geometry.width)
-    if part.size is not None:
-        size = (part.size, part.size) if isinstance(part.size, int) else part.size
-        model = model.seeing(size, shown)
+    model = load_own_model(part, task.data.geometry())
     told = tell(model, part.stable_diffusion, classes, needs, device, said)
     return LoadedPrior(told.prior, part.stable_diffusion.name, hashes=told.hashes)
+
+
+def load_own_model(part: LatentPart, geometry: Geometry) -> LatentModel:
+    """The model that a section [latent] names, for pictures of a task's size."""
+    model = load_latent(part.stable_diffusion)
+    if part.size is None:
+        return model
+    size = (part.size, part.size) if isinstance(part.size, int) else part.size
+    return model.seeing(size, (geometry.height, geometry.width))
 
 
 def _in_words(prompts: tuple[str, ...], classes: tuple[int, ...]) -> dict[int, str]:

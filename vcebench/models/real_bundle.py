@@ -26,7 +26,7 @@ from vcebench.models.tokens import prepared
 from vcebench.settings.presets import preset
 from vcebench.settings.prompts import Prompts
 from vcebench.weights.cards import METHOD_ROLES, RUN_ROLES, Card, roles_of
-from vcebench.weights.latents import LATENT_ROLES, LATENTS, find_latent, latent_advice
+from vcebench.weights.latents import LATENT_ROLES, LATENTS, latent_advice, latents_there
 from vcebench.weights.shipped import NetworkFileError
 from vcebench.weights.store import Found, advice, locate, verify, weights_root
 
@@ -147,15 +147,15 @@ def _told(
 ) -> tuple[str, Told] | None:
     """Title of the latent model that a method asks for, and the model, told of a task."""
     for role in sorted(needs & LATENT):
-        cards = [LATENTS[id] for id in LATENT_ROLES.get(dataset, {}).get(role, ())]
-        if not cards:
+        ids = LATENT_ROLES.get(dataset, {}).get(role, ())
+        if not ids:
             raise NetworkFileError(
                 f"no {role} network is published for {dataset}; `vcebench list methods` shows "
                 "methods that do without"
             )
-        there = [(card, place) for card in cards if (place := find_latent(card, root))]
+        there = latents_there(dataset, role, root)
         if not there:
-            raise NetworkFileError(latent_advice(cards[0], root))
+            raise NetworkFileError(latent_advice(LATENTS[ids[0]], root))
         card, place = there[0]
         layout = CLASS_CONDITIONAL_IMAGENET if role == CLASS else STABLE_DIFFUSION_1
         shown = dataset_entry(dataset).size

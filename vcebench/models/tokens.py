@@ -6,17 +6,15 @@ A file holds a few rows and, in its metadata, what they were learnt for (`vceben
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from vcebench.weights.shipped import NetworkFileError
+from vcebench.weights.shipped import NetworkFileError, save_tensors
 from vcebench.weights.store import weights_root
 
 FORMAT = "vcebench-tokens-1"
@@ -44,11 +42,8 @@ def write_tokens(path: Path, tokens: Tokens) -> None:
         "facts": dict(tokens.facts),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     rows = {word: row.detach().float().cpu().contiguous() for word, row in tokens.rows.items()}
-    save_file(rows, temporary, metadata={FORMAT: json.dumps(described, sort_keys=True)})
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    save_tensors(path, rows, {FORMAT: json.dumps(described, sort_keys=True)})
 
 
 def read_tokens(path: Path) -> Tokens:

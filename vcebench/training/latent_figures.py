@@ -19,6 +19,7 @@ from vcebench.models.latent_files import load_latent
 from vcebench.settings.prompts import prompts_of
 from vcebench.training.augment import to_network
 from vcebench.training.autoencoder import chunks, explained
+from vcebench.training.latent import CELL
 
 CHAIN, HALF, SCALE = 20, 9, 4.0
 """Steps of the chain that pictures are drawn again on, the index they are noised to, and CFG."""
@@ -74,7 +75,7 @@ def reconstruction_figures(x: Tensor, made: Tensor) -> dict[str, float]:
     return {
         "psnr": float((-10 * error.log() / math.log(10)).mean()),
         "pixel_l1": float(wrong.abs().mean()),
-        "colour_l1": float(F.avg_pool2d(wrong, 8).abs().mean()),
+        "colour_l1": float(F.avg_pool2d(wrong, CELL).abs().mean()),
     }
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vcebench.folders.images import write_atomic
 from vcebench.models.latent_files import libraries
 from vcebench.training import latent
 from vcebench.training.latent import Conditions
 from vcebench.training.loop import LoopSettings, fit
+from vcebench.training.progress import say
 
 CARD = "card.json"
 Figures = dict[str, Any]
@@ -112,7 +112,7 @@ def train_latent(
     if not part.floors.keys() <= card.get("measured", {}).keys():
         card["measured"] = part.measure(folder)
         _write(folder / CARD, card)
-        _say(f"{part.name}: {card['measured']}", progress)
+        say(f"{part.name}: {card['measured']}", progress)
     return folder / CARD
 
 
@@ -210,11 +210,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, card: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _say(line: str, progress: bool) -> None:
-    if progress:
-        print(line, file=sys.stderr, flush=True)
+    write_atomic(path, (json.dumps(card, indent=1) + "\n").encode())

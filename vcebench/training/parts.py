@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
 from vcebench.training.latent_part import LatentPart
 from vcebench.training.loop import Fitted, LoopSettings, Loss, fit
+from vcebench.training.progress import say
 from vcebench.weights.shipped import read_card, save_network, sha256, update_card
 
 
@@ -126,7 +126,7 @@ def train_part(
     if restart:
         checkpoint.unlink(missing_ok=True)
     elif path.exists() and (card := read_card(path)).get("recipe") == part.recipe():
-        _say(f"{part.name}: already trained ({path})", progress)
+        say(f"{part.name}: already trained ({path})", progress)
         if not {*part.floors, *part.ceilings} <= card.get("measured", {}).keys():
             _measure(path, part, progress)
         return path
@@ -162,7 +162,7 @@ def _measure(path: Path, part: Part, progress: bool) -> None:
     with torch.no_grad():
         measured = part.measure(reloaded)
     update_card(path, measured=measured, recipe=part.recipe())
-    _say(f"{part.name}: {measured}", progress and not part.inputs)
+    say(f"{part.name}: {measured}", progress and not part.inputs)
 
 
 def take_over(network: nn.Module, path: Path) -> None:
@@ -203,9 +203,4 @@ def _keep_aside(path: Path, part: Part, progress: bool) -> None:
     others = [key for key in now if before.get(key) != now[key]]
     place = path.with_name(f"{path.stem}-{sha256(path)[:8]}{path.suffix}")
     path.rename(place)
-    _say(f"{part.name}: that of before differs in {', '.join(others)}, kept as {place}", progress)
-
-
-def _say(line: str, progress: bool) -> None:
-    if progress:
-        print(line, file=sys.stderr, flush=True)
+    say(f"{part.name}: that of before differs in {', '.join(others)}, kept as {place}", progress)

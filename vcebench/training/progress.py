@@ -34,7 +34,7 @@ def told(name: str, steps: int, show: bool, log: Path | None = None) -> Iterator
         if show and sys.stderr.isatty():
             ways.append(opened.enter_context(_bar(name, steps)))
         elif show:
-            ways.append(_lines(name, steps, lambda line: print(line, file=sys.stderr, flush=True)))
+            ways.append(_lines(name, steps, lambda line: say(line, True)))
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             file = opened.enter_context(log.open("a", encoding="utf-8", buffering=1))
@@ -45,6 +45,12 @@ def told(name: str, steps: int, show: bool, log: Path | None = None) -> Iterator
                 way(step, loss)
 
         yield tell
+
+
+def say(line: str, show: bool) -> None:
+    """A line on stderr, if anything is shown."""
+    if show:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _lines(name: str, steps: int, write: Callable[[str], None]) -> Told:

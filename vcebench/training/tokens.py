@@ -20,15 +20,16 @@ from vcebench.errors import UserError
 from vcebench.models.bundle import Bundle
 from vcebench.models.latent import LatentModel
 from vcebench.models.latent_files import load_latent
-from vcebench.models.latent_role import digest
+from vcebench.models.latent_role import TEXT, digest
 from vcebench.models.loading import load_bundle
 from vcebench.models.own import load_own_bundle
+from vcebench.models.own_latent import load_own_model
 from vcebench.models.shipped import FILES, latent_folder
 from vcebench.models.tokens import Tokens, prepared, tokens_name, write_tokens
 from vcebench.settings.custom import CustomTask
 from vcebench.training.augment import to_network
 from vcebench.training.inversion import InversionSettings, NewWords, learn
-from vcebench.weights.latents import LATENT_ROLES, LATENTS, find_latent, latent_advice
+from vcebench.weights.latents import LATENT_ROLES, LATENTS, latent_advice, latents_there
 from vcebench.weights.store import weights_root
 
 KINDS = ("portrait", "picture", "image", "photo", "photograph", "snapshot")
@@ -85,12 +86,12 @@ def of_dataset(
         place = latent_folder(dataset)
         model = load_latent(place)
     else:
-        cards = [LATENTS[id] for id in LATENT_ROLES.get(dataset, {}).get("latent-text", ())]
-        root = weights_root()
-        there = [(card, at) for card in cards if (at := find_latent(card, root)) is not None]
+        ids, root = LATENT_ROLES.get(dataset, {}).get(TEXT, ()), weights_root()
+        if not ids:
+            raise UserError(f"{dataset} has no latent network")
+        there = latents_there(dataset, TEXT, root)
         if not there:
-            lacking = latent_advice(cards[0], root) if cards else f"{dataset} has no latent network"
-            raise UserError(lacking)
+            raise UserError(latent_advice(LATENTS[ids[0]], root))
         card, place = there[0]
         model = load_latent(place)
         model = model.seeing((card.size, card.size), entry.size)
@@ -110,18 +111,13 @@ def of_custom(custom: CustomTask, output: Path | None) -> Subject:
     if custom.latent is None:
         raise UserError("the file of the task has no section [latent]; see docs/latent.md")
     images = custom.open()
-    named, geometry = custom.named(images), custom.data.geometry()
-    model = load_latent(custom.latent.stable_diffusion)
-    if (size := custom.latent.size) is not None:
-        own = (size, size) if isinstance(size, int) else size
-        model = model.seeing(own, (geometry.height, geometry.width))
     return Subject(
         name=custom.name,
         task=images.task,
         images=images,
-        model=model,
+        model=load_own_model(custom.latent, custom.data.geometry()),
         place=custom.latent.stable_diffusion,
-        bundle=load_own_bundle(named, needs=frozenset(), metrics=False),
+        bundle=load_own_bundle(custom.named(images), needs=frozenset(), metrics=False),
         output=output or Path(tokens_name(custom.name)),
     )
 

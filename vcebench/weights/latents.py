@@ -88,6 +88,12 @@ def find_latent(card: LatentCard, root: Path) -> Path | None:
     return files[0] if files else None
 
 
+def latents_there(dataset: str, role: str, root: Path) -> list[tuple[LatentCard, Path]]:
+    """Cards that can play a data set's role and are in the weights folder, with their places."""
+    cards = [LATENTS[id] for id in LATENT_ROLES.get(dataset, {}).get(role, ())]
+    return [(card, place) for card in cards if (place := find_latent(card, root)) is not None]
+
+
 def latent_advice(card: LatentCard, root: Path) -> str:
     """What to fetch and where to put it, in one sentence."""
     return (

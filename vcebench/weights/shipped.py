@@ -128,10 +128,15 @@ def _write(path: Path, network: StoredNetwork) -> None:
     # One entry only: safetensors writes several in random order, and equal networks should be
     # equal files.
     metadata = {FORMAT: json.dumps(described, sort_keys=True)}
+    save_tensors(path, network.tensors, metadata)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file under a temporary name, then rename it into place."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
-        save_file(network.tensors, name, metadata=metadata)
+        save_file(tensors, name, metadata=metadata)
         os.chmod(name, 0o644)
         os.replace(name, path)
     except BaseException:

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from vcebench.data.index import cache_root
 from vcebench.folders.images import write_atomic
 from vcebench.weights.cards import Card
 from vcebench.weights.reading import read_state
-from vcebench.weights.shipped import NetworkFileError, sha256
+from vcebench.weights.shipped import NetworkFileError, save_tensors, sha256
 
 CHECKSUMS = "checksums.json"
 ENVIRONMENT = "VCEBENCH_WEIGHTS"
@@ -110,16 +107,8 @@ def import_file(path: Path, card: Card, root: Path) -> Path:
         check_prefix(card, original, path)
     root.mkdir(parents=True, exist_ok=True)
     stored = root / f"{card.id}.safetensors"
-    handle, name = tempfile.mkstemp(dir=root, prefix=f".{stored.name}.")
-    os.close(handle)
-    try:
-        tensors = {key: value.contiguous() for key, value in state.items()}
-        save_file(tensors, name, metadata={"vcebench-card": card.id})
-        os.chmod(name, 0o644)
-        os.replace(name, stored)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    tensors = {key: value.contiguous() for key, value in state.items()}
+    save_tensors(stored, tensors, {"vcebench-card": card.id})
     entry = {"file": path.name, "sha256": original, "stored_sha256": sha256(stored)}
     checksums = {**read_checksums(root), card.id: entry}
     write_atomic(root / CHECKSUMS, (json.dumps(checksums, indent=2) + "\n").encode())
