@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import unknown
 from vcebench.methods.core.masks import blend, nested_top_k
 from vcebench.methods.core.method import setting
@@ -114,3 +116,38 @@ class ReleasedMaskDiME(MaskDiME):
 
     def outside(self, state: State) -> Tensor:
         return state.noised_input(state.i)
+
+
+_PAPER = (
+    "Guo et al., MaskDiME: Adaptive Masked Diffusion for Precise and Efficient Visual "
+    "Counterfactual Explanations, CVPR 2026"
+)
+
+
+def _entry(summary: str, where: str, **fixed: Any) -> Entry:
+    return Entry(MaskDiME, summary, f"{_PAPER}, {where}", "τ", fixed)
+
+
+_WITHOUT_MASKS = _entry("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
+
+ENTRIES = {
+    "maskdime": _entry("two nested masks from the class gradient, every step", "Eqs. 4 and 9"),
+    "maskdime-released": Entry(
+        ReleasedMaskDiME,
+        "MaskDiME as its authors released it: no reverse noise, ℓ1 on z",
+        f"{_PAPER}, authors' release; Eqs. 4 and 9",
+        "τ",
+    ),
+    "maskdime-rho1": _entry("MaskDiME with one mask, ρ = 1", "Table 5", rho=1.0),
+    "maskdime-k0.025": _entry("MaskDiME with k = 0.025", "Table 5", top_k=0.025),
+    "maskdime-k0.1": _entry("MaskDiME with k = 0.1", "Table 5", top_k=0.1),
+    "maskdime-wo-s": _entry(
+        "MaskDiME without guidance scale, s = 1", "Table 7", guidance_scale=1.0
+    ),
+    "maskdime-wo-mask": _WITHOUT_MASKS,
+    "fixed-mask": _entry("MaskDiME with the first step's masks", "Table 4", masking="first-step"),
+    "no-mask-s1": _entry(
+        "MaskDiME without masks, s = 1", "Table 4", masking="none", guidance_scale=1.0
+    ),
+    "no-mask-s8": _WITHOUT_MASKS,
+}
