@@ -80,6 +80,18 @@ OwnConfig = Annotated[
     typer.Option("--config", metavar="FILE.toml", help="a task of your own, see docs/own-data.md"),
 ]
 
+METHOD = "Settings of the method"
+"""Panel of the help for what makes a method other than its preset."""
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="any other setting: `vcebench list methods --format json` shows them",
+        rich_help_panel=METHOD,
+    ),
+]
 
 _SCALE = "On several machines (docs/scaling.md)"
 Engine = Annotated[

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vcebench.cli import main
+from vcebench.cli import USAGE, main
 from vcebench.folders.runfolder import RunFolder
 from vcebench.jobs import profile
 from vcebench.jobs.profile import PROFILE, profiled, stored, table_profiles
@@ -105,7 +105,8 @@ def test_backward_passes_through_the_prior_have_a_column(bundle: Bundle, tmp_pat
 
 def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["profile", "--dataset", "digits", "--method", "maskdime", "--limit", "2"]
-    words += ["--batch-size", "2", "--tau", "3", "--runs", str(tmp_path), "--format", "json"]
+    words += ["--batch-size", "2", "--tau", "3", "--set", "top-k=0.3"]
+    words += ["--runs", str(tmp_path), "--format", "json"]
     assert main(words) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["n"], row["NFE"]) == (2, 3 * row["tries"] / 2)
@@ -113,4 +114,10 @@ def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[
     shares = [row[f"{name}, %"] for name in PHASES]
     assert sum(shares) == pytest.approx(100, abs=0.5)
     (folder,) = tmp_path.iterdir()
+    assert RunFolder(folder).config().settings["top_k"] == 0.3
     assert (folder / "metrics.json").exists()
+
+
+def test_settings_are_one_methods(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "--dataset", "digits", "--set", "top-k=0.3"]) == USAGE
+    assert "say --method too" in capsys.readouterr().err
