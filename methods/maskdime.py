@@ -6,7 +6,6 @@ Explanations (Guo et al., CVPR 2026), Section 3.2, Equations 4 and 9; ablations:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,6 @@ from vcebench.methods.core.masks import blend, nested_top_k
 from vcebench.methods.core.method import setting
 from vcebench.methods.core.prior import Posterior
 from vcebench.methods.core.sampler import Gradient, Guided, Masks, State
-
-
-def channel_mean(gradient: Tensor) -> Tensor:
-    """Absolute gradient (B, C, H, W) averaged over channels: (B, 1, H, W) (Equation 9)."""
-    return gradient.abs().mean(dim=1, keepdim=True)
 
 
 def _every_step(method: MaskDiME, state: State, class_gradient: Tensor) -> Masks:
@@ -58,7 +52,6 @@ class MaskDiME(Guided):
     rho: float = setting(0.5, "ρ, share of those in the inner mask", above=0.0, high=1.0)
     dilation: int = setting(5, "side of the masks' dilation, in pixels", low=1, odd=True)
     masking: str = setting("every-step", "when masks are made: every-step, first-step or none")
-    magnitude: Callable[[Tensor], Tensor] = channel_mean
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,16 +73,15 @@ class MaskDiME(Guided):
         total = self.guidance_scale * (class_ + distance / state.sqrt_alpha_bar)
         return Gradient(total, class_)
 
+    def magnitude(self, class_gradient: Tensor) -> Tensor:
+        """Absolute gradient (B, C, H, W) averaged over channels: (B, 1, H, W) (Equation 9)."""
+        return class_gradient.abs().mean(dim=1, keepdim=True)
+
     def masks(self, state: State, posterior: Posterior, gradient: Gradient) -> Masks:
         return MASKING[self.masking](self, state, gradient.class_)
 
     def outside(self, state: State) -> Tensor:
         return state.noised_input(state.i - 1)
-
-
-def unchanged(class_gradient: Tensor) -> Tensor:
-    """The class gradient as it is."""
-    return class_gradient
 
 
 @dataclass(frozen=True)
@@ -99,8 +91,6 @@ class ReleasedMaskDiME(MaskDiME):
     z starts at q(x, τ); outside the mask z ← q(x, i), so a little noise stays there at the end.
     """
 
-    condition: Callable[[Tensor], Tensor] = unchanged
-
     def start(self) -> int:
         return self.tau
 
@@ -109,7 +99,7 @@ class ReleasedMaskDiME(MaskDiME):
         class_ = guidance.class_gradient(state.x_t) / state.sqrt_alpha_bar
         perceptual = guidance.perceptual_gradient(state.x_t) / state.sqrt_alpha_bar
         distance = guidance.l1_gradient(state.z) + perceptual
-        return Gradient(self.guidance_scale * (self.condition(class_) + distance), class_)
+        return Gradient(self.guidance_scale * (class_ + distance), class_)
 
     def update(self, state: State, posterior: Posterior, gradient: Gradient) -> Tensor:
         return posterior.mean - posterior.variance * gradient.total

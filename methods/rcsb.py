@@ -26,7 +26,6 @@ from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
 from vcebench.methods.core.regions import Cells, Region, ReleasedCells
 from vcebench.methods.core.sampler import Gradient, Guided, State
-from vcebench.methods.release import stretched
 
 
 @dataclass(frozen=True)
@@ -220,6 +219,22 @@ class ReleasedRCSB(RCSB):
 
     def default_region(self) -> Region | None:
         return ReleasedCells(self.area, self.cell)
+
+
+def stretched(x: Tensor) -> Tensor:
+    """What RCSB's program shows a classifier of estimates (B, C, H, W).
+
+    Every image's own minimum and maximum become -1 and 1; but if no image of the *batch* has a
+    negative value, they are taken for images on [0, 1].
+    """
+    if bool((x >= 0).all()):
+        return 2 * x - 1
+    # By index: of several extreme pixels one alone gets the gradient, where amin would share it.
+    low, high = (
+        extreme.values[:, None, None, None]
+        for extreme in (x.flatten(1).min(dim=1), x.flatten(1).max(dim=1))
+    )
+    return 2 * (x - low) / (high - low) - 1
 
 
 _PAPER = (
