@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import probe
 from vcebench.running.regions import given_region
+from vcebench.running.tries import Item
+from vcebench.running.worker import Worker
 from vcebench.settings.arguments import check_arguments
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 from vcebench.settings.parts import Meaning
@@ -192,17 +195,24 @@ def explain(
             region=finder,
         )
         probe(worker, list(levels[:batch_size]))
-        engine = LocalEngine(worker, threads)
-        try:
-            rungs = explainer.rungs(guidance.lambda_class)
-            finals: list[Final] = []
-            given = items_of(levels, ids, targets, regions, segments)
-            items = unsettled(given, worker, finals.append)
-            for batch in drive(Ladder(items, rungs, batch_size), engine):
-                finals += batch.finals
-        finally:
-            engine.close()
-    return _collect(sorted(finals, key=lambda final: final.attempt.item.index), bundle.channels)
+        items = items_of(levels, ids, targets, regions, segments)
+        finals = _settled(worker, items, explainer.rungs(guidance.lambda_class), threads)
+    return _collect(finals, bundle.channels)
+
+
+def _settled(
+    worker: Worker, items: Iterable[Item], rungs: Sequence[Mapping[str, Any]], threads: int | None
+) -> list[Final]:
+    """The last try of every image, in their order."""
+    engine = LocalEngine(worker, threads)
+    finals: list[Final] = []
+    try:
+        waiting = unsettled(items, worker, finals.append)
+        for batch in drive(Ladder(waiting, rungs, worker.batch_size), engine):
+            finals += batch.finals
+    finally:
+        engine.close()
+    return sorted(finals, key=lambda final: final.attempt.item.index)
 
 
 def _guidance(
