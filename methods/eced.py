@@ -23,7 +23,15 @@ from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance, TargetClassifier
 from vcebench.methods.core.masks import blend
-from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, given, setting
+from vcebench.methods.core.method import (
+    NOTHING,
+    Explanation,
+    Extras,
+    Trace,
+    given,
+    setting,
+    strided,
+)
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.space import Latents
@@ -87,10 +95,7 @@ class ECED(Descending):
         return count, count
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
-        try:
-            given(prior).strided(self.chain, OFFSET)
-        except ValueError as error:
-            raise MethodError(f"chain is {self.chain}: {error}") from error
+        strided(prior, self.chain, OFFSET)
         if self.denoising_steps > self.chain:
             raise MethodError(
                 f"denoising-steps is {self.denoising_steps}, but {self.chain} steps are kept of "
@@ -112,7 +117,7 @@ class ECED(Descending):
         extras: Extras = NOTHING,
     ) -> Explanation:
         self.check(prior, tuple(x.shape[1:]))
-        bound = given(prior).strided(self.chain, OFFSET).bind(target)
+        bound = strided(prior, self.chain, OFFSET).bind(target)
         state = Descent(bound, guidance.bind(x, target), noise)
         found = descend(self, state, trace)
         region = state.memory.region

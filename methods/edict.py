@@ -24,8 +24,8 @@ from vcebench.methods.core.method import (
     Extras,
     Method,
     Trace,
-    given,
     setting,
+    strided,
 )
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import ConditionalPrior, Prior
@@ -82,10 +82,7 @@ class TiME(Method):
         return tuple({"lengths": word} for word in self.lengths.split(","))
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
-        try:
-            given(prior).strided(self.chain, OFFSET)
-        except ValueError as error:
-            raise MethodError(f"chain is {self.chain}: {error}") from error
+        strided(prior, self.chain, OFFSET)
         if self.length > self.longest:
             raise MethodError(
                 f"lengths has {self.length}, but {self.chain} steps are kept of the chain; use "

@@ -19,7 +19,7 @@ from vcebench.methods.core.directions import channel_angle, channels_on_cone, ma
 from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance
-from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, given, setting
+from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, setting, strided
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
 from vcebench.methods.core.sampler import Gradient, Guided, Masks, State
@@ -59,20 +59,16 @@ class Conditional(Guided):
         extras: Extras = NOTHING,
     ) -> Explanation:
         self.check(prior, tuple(x.shape[1:]))
-        strided = given(prior).strided(self.chain, OFFSET)
+        walked = strided(prior, self.chain, OFFSET)
         return super().explain(
-            x, target, prior=strided, guidance=guidance, noise=noise, trace=trace, extras=extras
+            x, target, prior=walked, guidance=guidance, noise=noise, trace=trace, extras=extras
         )
 
     def evaluations(self) -> tuple[int, int]:
         return 2 * self.tau, 0
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
-        try:
-            strided = given(prior).strided(self.chain, OFFSET)
-        except ValueError as error:
-            raise MethodError(f"chain is {self.chain}: {error}") from error
-        super().check(strided, shape)
+        super().check(strided(prior, self.chain, OFFSET), shape)
 
     def update(self, state: State, posterior: Posterior, gradient: Gradient) -> Tensor:
         noise = posterior.noise + self.scale * gradient.total
