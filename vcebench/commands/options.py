@@ -132,6 +132,19 @@ def launcher(
     return Local(threads)
 
 
+def time_given(text: str) -> float:
+    """Seconds of a --budget such as "90s", "20m" or "1.5h"; raises `UserError` otherwise."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number = text[:-1] if text[-1:] in units else ""
+    try:
+        seconds = float(number) * units[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < 10**8:
+        raise UserError(f"--budget is {text!r}; write a time such as 90s, 20m or 1.5h")
+    return seconds
+
+
 def numbers(text: str, option: str) -> list[float]:
     """The numbers in "8,10,15"; raises `UserError` for anything else."""
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vcebench.commands.options import Device
+from vcebench.commands.options import Device, time_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vcebench.data.base import ImageSet
+    from vcebench.data.listed import ListedSet
     from vcebench.settings.custom import CustomTask
     from vcebench.training.own_plan import Judge, OwnPlan
 
@@ -164,7 +165,7 @@ def train(
         if dataset != "robust":
             plan |= {"size": _sides(size), "fit": fit.value, "channels": channels}
             plan |= {} if width is None else {"width": width}
-            plan |= {} if budget is None else {"budget": _seconds(budget)}
+            plan |= {} if budget is None else {"budget": time_given(budget)}
         if budget is not None and (steps is not None or dataset == "robust"):
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
         if begin is not None and (dataset != "prior" or width is not None):
@@ -216,7 +217,10 @@ def _train_own(
     if task is not None:
         images = task.open() if folder is None else task.open_all(folder)
         own = _plan({**plan, "size": images.size, "channels": task.data.channels})
-        judge = _judge(task, images, table.get("tau")) if role == "prior" else None
+        judge = None
+        if role == "prior":
+            there = folder is not None and task.data.folder.is_dir()
+            judge = _judge(task, images, table.get("tau"), task.open() if there else None)
         return train_on(
             role, images, output, own, restart, skip_bad=skip_bad, judge=judge, draw=_sheet
         )
@@ -244,8 +248,10 @@ def _plan(given: dict[str, Any]) -> OwnPlan:
     return OwnPlan(**{**fallback, **given})
 
 
-def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
-    """The classifier of a task, where its file names one."""
+def _judge(
+    task: CustomTask, images: ImageSet, tau: object, theirs: ListedSet | None
+) -> Judge | None:
+    """The classifier of a task, where its file names one; see `Judge`."""
     from vcebench.models.own_classifier import explained, load_classifier
     from vcebench.settings.presets import preset
     from vcebench.training.own_plan import Judge
@@ -256,22 +262,7 @@ def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
     network = load_classifier(task.classifier).network
     usual = preset(task.name, images.task.name).tau
     found = explained(network, named, task.classifier, "cpu").classifier
-    return Judge(found, tau if isinstance(tau, int) else usual)
-
-
-def _seconds(text: str) -> float:
-    """Seconds of "90s", "20m" or "1.5h"."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number = text[:-1] if text[-1:] in units else ""
-    try:
-        seconds = float(number) * units[text[-1:]]
-    except (ValueError, KeyError):
-        seconds = 0.0
-    if not 0 < seconds < 10**8:
-        from vcebench.errors import UserError
-
-        raise UserError(f"--budget is {text!r}; write a time such as 90s, 20m or 1.5h")
-    return seconds
+    return Judge(found, tau if isinstance(tau, int) else usual, theirs)
 
 
 def _sides(text: str) -> tuple[int, int]:
