@@ -1,5 +1,7 @@
 """LDCE against its authors' sampler on a tiny Stable Diffusion and a tiny class-conditional LDM."""
 
+import copy
+
 import pytest
 import torch
 from golden_latent import Film, Recorded, classifier, close, facts, load, prior, space, unet
@@ -82,12 +84,28 @@ class Watched:
         self.kind = Kept
 
 
+# The released program's own float32 numbers of this run stand .99 of the tolerance from a replay
+# in double precision: only a replay like that can be held to it on every processor.
+DOUBLE = {"ldce_txt_cone_binning"}
+
+
+def networks_in_double(run, meta):
+    """Widens the run's tensors where they stand; the golden networks are shared, so copied."""
+    run.update({name: x.double() for name, x in run.items() if x.is_floating_point()})
+    conditional, explained, target = networks_of(run, meta)
+    conditional = copy.deepcopy(conditional)
+    for network in (conditional.network, conditional.space.autoencoder, explained):
+        network.double()
+    return conditional, explained, target
+
+
 @pytest.fixture(scope="module", params=RUNS)
 def seen(request):
     run, meta = load(f"ldce/{request.param}"), facts(f"ldce/{request.param}")
     watched = Watched(RUNS[request.param])
     method = method_of(meta["settings"], watched.kind)
-    conditional, explained, target = networks_of(run, meta)
+    networks = networks_in_double if request.param in DOUBLE else networks_of
+    conditional, explained, target = networks(run, meta)
     film = Film()
     found = method.explain(
         2 * run["image"] - 1,
@@ -107,8 +125,10 @@ def test_latents_of_every_step(seen):
 
 def test_both_noises_of_every_step(seen):
     run, _, watched, _, _ = seen
-    close(torch.stack([p.noise for p in watched.posteriors]), run["eps_uncond_steps"])
-    close(torch.stack([p.conditioned for p in watched.posteriors]), run["eps_cond_steps"])
+    for told, wanted in (("noise", "eps_uncond_steps"), ("conditioned", "eps_cond_steps")):
+        # A prior answers in float32, whatever its network computes in.
+        found = torch.stack([getattr(p, told) for p in watched.posteriors])
+        close(found.to(run[wanted]), run[wanted])
 
 
 def test_the_guided_noise_of_every_step(seen):

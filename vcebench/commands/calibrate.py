@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Device, Form, Format, Threads, say, time_given
+from vcebench.commands.options import Device, Form, Format, Threads, duration, say
 
 
 def calibrate(
@@ -63,7 +63,7 @@ def calibrate(
         raise UserError("-o names one picture; leave it away with several methods")
     if threads is not None:
         torch.set_num_threads(threads)
-    rows, units, seconds = [], {}, time_given(budget)
+    rows, units, seconds = [], {}, duration(budget, "--budget")
     for name in method or [""]:
         request = with_custom(Request(name, "", device=device.value, skip_bad=True), config)
         complete, data = resolve(request)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vcebench.commands.options import Device, time_given
+from vcebench.commands.options import Device, duration
+from vcebench.errors import UserError, user_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,7 +153,6 @@ def train(
 
       vcebench train robust --config own.toml
     """
-    from vcebench.errors import UserError, user_errors
     from vcebench.training.registry import train as train_networks
 
     if dataset in ("prior", "bridge", "robust"):
@@ -165,7 +165,7 @@ def train(
         if dataset != "robust":
             plan |= {"size": _sides(size), "fit": fit.value, "channels": channels}
             plan |= {} if width is None else {"width": width}
-            plan |= {} if budget is None else {"budget": time_given(budget)}
+            plan |= {} if budget is None else {"budget": duration(budget, "--budget")}
         if budget is not None and (steps is not None or dataset == "robust"):
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
         if begin is not None and (dataset != "prior" or width is not None):
@@ -200,7 +200,6 @@ def _train_own(
     skip_bad: bool,
 ) -> Path:
     """Train a network of somebody's own images; returns its file."""
-    from vcebench.errors import UserError
     from vcebench.settings.custom import read_custom
     from vcebench.training.folder import train_on, train_own
     from vcebench.training.own_robust import RobustPlan, train_own_robust
@@ -269,7 +268,5 @@ def _sides(text: str) -> tuple[int, int]:
     """Height and width from "64" or "48x64"."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdigit() for side in sides):
-        from vcebench.errors import UserError
-
         raise UserError(f"--size is {text!r}; write 64, or HEIGHTxWIDTH such as 48x64")
     return int(sides[0]), int(sides[-1])
