@@ -12,7 +12,7 @@ from benchmarks.field import PAGES, PICTURE, filled
 from vcebench.jobs.field import FIELD, field_plan
 from vcebench.jobs.fieldrows import FIGURES
 from vcebench.methods.registry import METHODS
-from vcebench.results.collection import all_measured
+from vcebench.results.collection import Collection, all_measured
 from vcebench.results.measurements import Measurement
 from vcebench.results.published import claims as every_claim
 from vcebench.results.published import figures as every_figure
@@ -26,7 +26,7 @@ def ground(monkeypatch):
     """Digits with made-up rows: ground(row("fr", 90.0), …)."""
 
     def make(*rows):
-        monkeypatch.setattr(fieldpages, "gather", lambda dataset, stored: list(rows))
+        monkeypatch.setattr(fieldpages, "gather", lambda dataset, stored: Collection(rows))
         monkeypatch.setattr(fieldpages, "committed_usual", lambda dataset: [])
         return fieldpages.Ground("digits")
 
