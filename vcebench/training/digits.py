@@ -14,7 +14,7 @@ from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.classifier import MulticlassClassifier
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
-from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
+from vcebench.training.autoencoder import alike, autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.latent_recipes import digits_part
@@ -218,9 +218,9 @@ def _autoencoder() -> Part:
     def open_data() -> Loss:
         images, _ = arrays("train")
 
-        def batch(generator: torch.Generator) -> Tensor:
-            x, _ = augment.draw(images, 32, generator)
-            return augment.shift(x, 1, generator)
+        def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            x = augment.shift(augment.draw(images, 32, generator)[0], 1, generator)
+            return x, alike(x)
 
         return autoencoder_loss(batch, ASSETS / "digits/perceptual.safetensors", len(images))
 
