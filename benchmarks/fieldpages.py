@@ -38,9 +38,9 @@ class Ground:
     dataset: str
 
     @cached_property
-    def rows(self) -> list[Measurement]:
+    def rows(self) -> Sequence[Measurement]:
         """Figures of the field."""
-        return gather(self.dataset, [])
+        return gather(self.dataset, []).rows
 
     @cached_property
     def plan(self) -> Field:

@@ -15,20 +15,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from vcebench.methods.core.descent import Descending, Descent, descend
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance
-from vcebench.methods.core.masks import blend, pixel_difference
+from vcebench.methods.core.masks import pixel_difference
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, given, setting
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Prior
-from vcebench.methods.core.sampler import State, chain, reverse
-from vcebench.methods.dime import DiMEUnconditional
+from vcebench.methods.core.sampler import chain, reverse
+from vcebench.methods.refinement import Onwards, Refinement
 
 _MARGIN = 1e-5
 """c: how far tanh reaches beyond [0, 1], so that it can be inverted."""
@@ -93,7 +94,7 @@ class ACEAttack(Descending):
         return descend(self, state, trace)
 
     def begin(self, state: Descent) -> Tensor:
-        return _unit(state.x)
+        return state.x_unit
 
     def image(self, v: Tensor) -> Tensor:
         """x' in [0, 1] from what moves."""
@@ -117,11 +118,11 @@ class ACEAttack(Descending):
         return -guidance.weights.classifier.log_prob(images, guidance.target)
 
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
-        return self.moved(state, torch.sign(gradient + self.pull(state, state.v - _unit(state.x))))
+        return self.moved(state, torch.sign(gradient + self.pull(state, state.v - state.x_unit)))
 
     def moved(self, state: Descent, direction: Tensor) -> Tensor:
         """x' after a step against a direction, within ε of x and within [0, 1]."""
-        x = _unit(state.x)
+        x = state.x_unit
         moved = state.v - self.step * direction
         return torch.maximum(x - self.epsilon, torch.minimum(x + self.epsilon, moved)).clamp(0, 1)
 
@@ -178,8 +179,8 @@ class ACE(ACEAttack):
             respaced,
             bound,
             noise,
-            None if trace is None else _Onwards(trace, self.passes),
-            Extras(region=self.edited(draft, _unit(x))),
+            None if trace is None else Onwards(trace, self.passes),
+            Extras(region=self.edited(draft, state.x_unit)),
         )
         edited = refined.region  # found by the method itself: its mask, and no region it was told
         return replace(
@@ -207,7 +208,7 @@ class ACEGradient(ACE):
     """*GD*: x' moves by the gradient itself instead of its sign."""
 
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
-        return self.moved(state, gradient + self.pull(state, state.v - _unit(state.x)))
+        return self.moved(state, gradient + self.pull(state, state.v - state.x_unit))
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class ACETanh(ACE):
         return max(0, self.iterations - 1)
 
     def begin(self, state: Descent) -> Tensor:
-        return torch.atanh(2 * _unit(state.x) / (1 + _MARGIN) - 1)
+        return torch.atanh(2 * state.x_unit / (1 + _MARGIN) - 1)
 
     def image(self, v: Tensor) -> Tensor:
         return (torch.tanh(v) + 1) * (_MARGIN + 0.5)
@@ -249,65 +250,44 @@ class ACETanh(ACE):
         return torch.relu(classifier.logit(images, rival) - classifier.logit(images, target))
 
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
-        pull = self.pull(state, self.image(state.v) - _unit(state.x))
+        pull = self.pull(state, self.image(state.v) - state.x_unit)
         slope = (_MARGIN + 0.5) * (1 - torch.tanh(state.v).square())
         return (state.v - self.step * (gradient + slope * pull)).clamp(-3, 3)
 
 
-@dataclass(frozen=True)
-class Refinement(DiMEUnconditional):
-    """The unguided reverse process from a draft inside the region, the noised input outside.
-
-    Attributes:
-        draft: images in [0, 1] with shape (B, C, H, W).
-    """
-
-    draft: Tensor | None = None
-
-    def start(self) -> int:
-        return self.tau - 1
-
-    def begin(self, state: State) -> Tensor:
-        assert self.draft is not None
-        noised = state.prior.schedule.q_sample(
-            2 * self.draft - 1, self.start(), state.draw("start")
-        )
-        if state.region is None:
-            return noised
-        noise = state.noise.draw("outside", -1, 0, state.pass_index)
-        return blend(
-            state.region, noised, state.prior.schedule.q_sample(state.x, self.start(), noise)
-        )
-
-    def outside(self, state: State) -> Tensor:
-        return state.noised_input(state.i - 1)
+_PAPER = "Jeanneret et al., Adversarial Counterfactual Visual Explanations, CVPR 2023"
 
 
-@dataclass(frozen=True)
-class _Onwards:
-    """A trace whose steps are numbered on from another walk's."""
-
-    trace: Trace
-    first: int
-
-    @property
-    def keeps(self) -> bool:
-        """See `Trace`."""
-        return self.trace.keeps
-
-    def record(
-        self,
-        step: int,
-        i: int,
-        z: Tensor,
-        x_t: Tensor,
-        mask_z: Tensor | None,
-        mask_x: Tensor | None,
-    ) -> None:
-        """See `Trace.record`."""
-        self.trace.record(self.first + step, i, z, x_t, mask_z, mask_x)
+def _entry(
+    factory: type[ACEAttack], summary: str, nfe: str, norm: str = "l1", **fixed: Any
+) -> Entry:
+    """An attack with one distance; the other's weight is 0."""
+    other = {"l1": "distance_l2", "l2": "distance_l1"}[norm]
+    return Entry(factory, summary, _PAPER, nfe, {other: 0.0, **fixed}, preset=f"ace-{norm}")
 
 
-def _unit(x: Tensor) -> Tensor:
-    """Images in [-1, 1] as images in [0, 1]."""
-    return (x + 1) / 2
+ENTRIES = {
+    "ace-l1": _entry(ACE, "attack through a diffusion filter, ℓ1 distance, refined", "(N+1)τ"),
+    "ace-l2": _entry(
+        ACE, "attack through a diffusion filter, ℓ2 distance, refined", "(N+1)τ", "l2"
+    ),
+    "ace-l1-pre": _entry(ACEAttack, "the attack of ace-l1 alone (pre-explanation)", "Nτ"),
+    "ace-l2-pre": _entry(ACEAttack, "the attack of ace-l2 alone (pre-explanation)", "Nτ", "l2"),
+    "ace-l1-gd": _entry(
+        ACEGradient, "ace-l1 by plain gradient descent, without the sign", "(N+1)τ"
+    ),
+    "ace-l1-cw": _entry(ACETanh, "ace-l1 by the attack of Carlini and Wagner", "Nτ"),
+    "ace-l1-pixel": _entry(ACEPixel, "ace-l1 without the filter: a plain attack, refined", "τ"),
+    "ace-l1-no-inpainting": _entry(ACE, "ace-l1, refined everywhere", "(N+1)τ", threshold=0.0),
+    "ace-filter": _entry(
+        ACE,
+        "no attack: what the filter alone changes",
+        "τ",
+        iterations=0,
+        threshold=0.0,
+        step=1 / 255,
+        epsilon=1.0,
+        distance_l1=0.0,
+        dilation=1,
+    ),
+}

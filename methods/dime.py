@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.method import setting
 from vcebench.methods.core.prior import Posterior
 from vcebench.methods.core.sampler import Gradient, Guided, State, chain
@@ -107,3 +108,40 @@ class DiMEEarlyStopping(DiME):
         x_t = self._denoise(state)
         state.nfe = torch.where(state.stopped, before, state.nfe)
         return torch.where(state.stopped.view(-1, 1, 1, 1), state.x_t, x_t)
+
+
+_PAPER = "Jeanneret et al., Diffusion Models for Counterfactual Explanations, ACCV 2022"
+
+ENTRIES = {
+    "dime": Entry(
+        DiME,
+        "gradient at a nested denoising of z, with noise in the nested chain",
+        f"{_PAPER}, Eq. 8",
+        "τ(τ+1)/2",
+    ),
+    "dime-deterministic": Entry(
+        DiME,
+        "DiME with a noise-free nested chain",
+        f"{_PAPER}, Eq. 8",
+        "τ(τ+1)/2",
+        {"inner_noise": False},
+    ),
+    "dime-direct": Entry(
+        DiMEDirect, "gradient at the noisy z itself", f"{_PAPER}, Table 2 (Direct)", "τ"
+    ),
+    "dime-naive": Entry(
+        DiMENaive, "gradient at the input in every step", f"{_PAPER}, Table 2 (Naive)", "τ"
+    ),
+    "dime-early-stopping": Entry(
+        DiMEEarlyStopping,
+        "DiME, guided only until x_t is classified as the target",
+        f"{_PAPER}, Table 2 (Early Stopping)",
+        "at most τ(τ+1)/2",
+    ),
+    "dime-unconditional": Entry(
+        DiMEUnconditional,
+        "no guidance: the input is noised and denoised",
+        f"{_PAPER}, Table 2 (Unconditional)",
+        "τ",
+    ),
+}

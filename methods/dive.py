@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vcebench.methods.core.adam import Moments
 from vcebench.methods.core.descent import Descending, Descent
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError, unknown
 from vcebench.methods.core.method import setting
 from vcebench.methods.core.space import Autoencoder
@@ -243,3 +244,45 @@ PICKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "first": _first,
 }
 """Rule → which of E explanations is kept, (B,), by their margins and ‖ε‖₁, both (B, E)."""
+
+
+_PAPER = (
+    "Rodríguez et al., Beyond Trivial Counterfactual Explanations with Diverse Valuable "
+    "Explanations, ICCV 2021"
+)
+_CODES = "explanations × iterations at most, of the decoder"
+
+
+def _entry(
+    summary: str,
+    where: str = "as released",
+    factory: type[DiVE] = DiVE,
+    preset: str | None = "dive",
+    **fixed: Any,
+) -> Entry:
+    return Entry(factory, summary, f"{_PAPER}, {where}", _CODES, fixed, preset=preset)
+
+
+ENTRIES = {
+    "xgem-plus": Entry(
+        DiVE,
+        "one explanation among the codes of DiVE's autoencoder, held by its distance alone",
+        f"{_PAPER}, as released; Joshi et al., xGEMs: Generating Examplars to Explain Black-Box "
+        "Models, 2018",
+        "iterations at most, of the decoder",
+        {"explanations": 1, "lasso": 0.0, "diversity": 0.0},
+    ),
+    "dive": _entry("diverse explanations among the codes of an autoencoder", iterations=20),
+    "dive-100": _entry(
+        "DiVE with 100 iterations",
+        "as DiME's authors run it (Jeanneret et al., ACCV 2022, Table 1)",
+        preset=None,
+        iterations=100,
+    ),
+    "dive-fisher": _entry(
+        "DiVE whose explanations each move one cluster of codes", factory=DiVEFisher
+    ),
+    "dive-fisher-inv": _entry(
+        "DiVE whose explanations each move all but one cluster of codes", factory=DiVEFisherInverse
+    ),
+}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vcebench.methods.core.directions import angle, matched, on_cone, unit
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import TargetClassifier
 from vcebench.methods.core.method import setting
@@ -149,3 +150,34 @@ class DVCEConeProjection(DVCE):
 
     def inside(self, robust: Tensor, explained: Tensor) -> Tensor:
         return unit(robust)
+
+
+_PAPER = "Augustin et al., Diffusion Visual Counterfactual Explanations, NeurIPS 2022"
+
+ENTRIES = {
+    "dvce": Entry(
+        DVCE,
+        "unit gradients through the prior; a robust classifier's, on a cone around the explained's",
+        f"{_PAPER}, as released",
+        "τ, and 3τ backward passes",
+    ),
+    "dvce-no-cone": Entry(
+        DVCENoCone,
+        "DVCE guided by the explained classifier alone",
+        f"{_PAPER}, as released without a cone",
+        "τ, and 2τ backward passes",
+    ),
+    "dvce-cone-projection": Entry(
+        DVCEConeProjection,
+        "DVCE that keeps a robust gradient inside the cone as it is",
+        f"{_PAPER}; what the cone's projection says, where the release takes its axis",
+        "τ, and 3τ backward passes",
+    ),
+    "dvce-distance-direct": Entry(
+        DVCE,
+        "DVCE with the distance gradient at the estimate, not through the prior",
+        f"{_PAPER}, default of the released program",
+        "τ, and 2τ backward passes",
+        {"distance_through_prior": False},
+    ),
+}

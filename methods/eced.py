@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,19 @@ from torch import Tensor, nn
 from vcebench.methods.core.adam import Moments
 from vcebench.methods.core.attributions import last_convolution, score_cam
 from vcebench.methods.core.descent import Descending, Descent, descend
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance, TargetClassifier
 from vcebench.methods.core.masks import blend
-from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, given, setting
+from vcebench.methods.core.method import (
+    NOTHING,
+    Explanation,
+    Extras,
+    Trace,
+    given,
+    setting,
+    strided,
+)
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import ConditionalPrior, Prior
 from vcebench.methods.core.space import Latents
@@ -86,10 +95,7 @@ class ECED(Descending):
         return count, count
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
-        try:
-            given(prior).strided(self.chain, OFFSET)
-        except ValueError as error:
-            raise MethodError(f"chain is {self.chain}: {error}") from error
+        strided(prior, self.chain, OFFSET)
         if self.denoising_steps > self.chain:
             raise MethodError(
                 f"denoising-steps is {self.denoising_steps}, but {self.chain} steps are kept of "
@@ -111,7 +117,7 @@ class ECED(Descending):
         extras: Extras = NOTHING,
     ) -> Explanation:
         self.check(prior, tuple(x.shape[1:]))
-        bound = given(prior).strided(self.chain, OFFSET).bind(target)
+        bound = strided(prior, self.chain, OFFSET).bind(target)
         state = Descent(bound, guidance.bind(x, target), noise)
         found = descend(self, state, trace)
         region = state.memory.region
@@ -285,3 +291,26 @@ def _space(prior: Prior | None) -> Latents:
     if not isinstance(space, Latents):
         raise MethodError("this method walks among latents; give a prior whose space is Latents")
     return space
+
+
+_PAPER = (
+    "Luu et al., From Visual Explanations to Counterfactual Explanations with Latent Diffusion, "
+    "WACV 2025"
+)
+
+
+def _entry(summary: str, factory: type[ECED] = ECED, **fixed: Any) -> Entry:
+    nfe = "2·T'·K, and as many backward passes, of the conditional network"
+    return Entry(factory, summary, f"{_PAPER}; our reading of it", nfe, fixed, preset="eced-v")
+
+
+ENTRIES = {
+    "eced-v": _entry("attack among the latents where the classifier looks, denoised in a blend"),
+    "eced-r": _entry(
+        "eced-v by the second of the last three blocks of a ResNet-50", layer="layer4.1"
+    ),
+    "eced-no-prune": _entry(
+        "eced-v whose gradient also moves what lies outside of the region", ECEDNoPrune
+    ),
+    "eced-no-tuning": _entry("eced-v with the decoder as it is", tuning_steps=0),
+}

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.method import (
@@ -23,8 +24,8 @@ from vcebench.methods.core.method import (
     Extras,
     Method,
     Trace,
-    given,
     setting,
+    strided,
 )
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import ConditionalPrior, Prior
@@ -81,10 +82,7 @@ class TiME(Method):
         return tuple({"lengths": word} for word in self.lengths.split(","))
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
-        try:
-            given(prior).strided(self.chain, OFFSET)
-        except ValueError as error:
-            raise MethodError(f"chain is {self.chain}: {error}") from error
+        strided(prior, self.chain, OFFSET)
         if self.length > self.longest:
             raise MethodError(
                 f"lengths has {self.length}, but {self.chain} steps are kept of the chain; use "
@@ -195,3 +193,32 @@ class TiMENaive(TiME):
 
         down = [(i, i - 1) for i in reversed(range(self.length))]
         return transport(prior, (start,), down, epsilon, Plain(), trace=trace)[0]
+
+
+_PAPER = (
+    "Jeanneret et al., Text-to-Image Models for Counterfactual Explanations: a Black-Box Approach, "
+    "WACV 2024"
+)
+
+ENTRIES = {
+    "time": Entry(
+        TiME,
+        "exact inversion under learned words for a class, then those of the other; a black box",
+        f"{_PAPER}, as released, with an exact inversion",
+        "8n, of the conditional network",
+    ),
+    "time-released": Entry(
+        ReleasedTiME,
+        "TiME as its pinned library inverts: not exactly",
+        f"{_PAPER}, as released",
+        "8n, of the conditional network",
+        preset="time",
+    ),
+    "time-naive": Entry(
+        TiMENaive,
+        "TiME that begins from noise instead of an inversion",
+        f"{_PAPER}, as released",
+        "2n, of the conditional network",
+        preset="time",
+    ),
+}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.masks import blend, pixel_difference
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, setting
@@ -115,3 +116,30 @@ class FastDiME2Plus(FastDiME2):
 
     def first_pass(self) -> FastDiME:
         return FastDiME(**self.settings())
+
+
+_PAPER = (
+    "Weng et al., Fast Diffusion-Based Counterfactuals for Shortcut Removal and Generation, "
+    "ECCV 2024"
+)
+
+ENTRIES = {
+    "fastdime": Entry(
+        FastDiME,
+        "gradient at the previous one-step estimate, self-optimised mask",
+        f"{_PAPER}, efficient gradient estimate and self-optimised mask",
+        "τ",
+    ),
+    "fastdime-2": Entry(
+        FastDiME2,
+        "FastDiME twice: without masks, then inside the difference found",
+        f"{_PAPER}, FastDiME-2",
+        "2τ",
+    ),
+    "fastdime-2plus": Entry(
+        FastDiME2Plus,
+        "FastDiME twice: with its mask, then inside the difference found",
+        f"{_PAPER}, FastDiME-2+",
+        "2τ",
+    ),
+}

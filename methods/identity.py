@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace, given
 from vcebench.methods.core.noise import Noise
@@ -53,3 +54,24 @@ class LatentIdentityClass(LatentIdentity):
     """The same, where latents have a network that is told of classes."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"latent-class"})
+
+
+_PAPER = (
+    "this package; Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, "
+    "CVPR 2022"
+)
+
+ENTRIES = {
+    "latent-identity": Entry(
+        LatentIdentity,
+        "decoded as encoded: the floor under every method told by words",
+        _PAPER,
+        "0",
+    ),
+    "latent-identity-cls": Entry(
+        LatentIdentityClass,
+        "decoded as encoded: the floor under ldce-cls",
+        _PAPER,
+        "0",
+    ),
+}

@@ -10,15 +10,16 @@ nothing is drawn on the way back.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from vcebench.methods.core.directions import channel_angle, channels_on_cone, matched
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance
-from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, given, setting
+from vcebench.methods.core.method import NOTHING, Explanation, Extras, Trace, setting, strided
 from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
 from vcebench.methods.core.sampler import Gradient, Guided, Masks, State
@@ -58,20 +59,16 @@ class Conditional(Guided):
         extras: Extras = NOTHING,
     ) -> Explanation:
         self.check(prior, tuple(x.shape[1:]))
-        strided = given(prior).strided(self.chain, OFFSET)
+        walked = strided(prior, self.chain, OFFSET)
         return super().explain(
-            x, target, prior=strided, guidance=guidance, noise=noise, trace=trace, extras=extras
+            x, target, prior=walked, guidance=guidance, noise=noise, trace=trace, extras=extras
         )
 
     def evaluations(self) -> tuple[int, int]:
         return 2 * self.tau, 0
 
     def check(self, prior: Prior | None, shape: tuple[int, ...]) -> None:
-        try:
-            strided = given(prior).strided(self.chain, OFFSET)
-        except ValueError as error:
-            raise MethodError(f"chain is {self.chain}: {error}") from error
-        super().check(strided, shape)
+        super().check(strided(prior, self.chain, OFFSET), shape)
 
     def update(self, state: State, posterior: Posterior, gradient: Gradient) -> Tensor:
         noise = posterior.noise + self.scale * gradient.total
@@ -213,3 +210,54 @@ def distance_gradient(x_t: Tensor, x: Tensor) -> Tensor:
     """∇ of Σ|clamp(x_t) - x| on [0, 1], at pictures x_t in [-1, 1]; zero where they are clamped."""
     at, inside = x_t.detach(), (x_t >= -1) & (x_t <= 1)
     return torch.where(inside, 0.5 * torch.sign(at - x), 0.0)
+
+
+_PAPER = "Farid et al., Latent Diffusion Counterfactual Explanations, 2023"
+
+
+def _entry(
+    factory: type[Conditional],
+    summary: str,
+    backward: str,
+    where: str = "as released",
+    **fixed: Any,
+) -> Entry:
+    nfe = f"2τ, of the conditional network{backward}"
+    return Entry(factory, summary, f"{_PAPER}, {where}", nfe, fixed, preset="ldce-txt")
+
+
+ENTRIES = {
+    "ldce-cls": Entry(
+        LDCEClass,
+        "latent diffusion told of classes; the class gradient counts where the condition agrees",
+        f"{_PAPER}, as released",
+        "2τ, of the conditional network, and 2τ backward passes",
+    ),
+    "ldce-txt": _entry(
+        LDCE, "latent diffusion told by words; else as ldce-cls", ", and 2τ backward passes"
+    ),
+    "ldce-txt-free": _entry(
+        LDCEFree,
+        "classifier-free guidance by words alone: what the released faces are made with",
+        "",
+        "released configuration of CelebA-HQ",
+    ),
+    "ldce-no-consensus": _entry(
+        LDCENoConsensus, "ldce-txt with the class gradient everywhere", ", and 2τ backward passes"
+    ),
+    "ldce-no-distance": _entry(
+        LDCE,
+        "ldce-txt without its pull to the input",
+        ", and τ backward passes",
+        distance_scale=0.0,
+    ),
+    "ldce-no-backprop": _entry(
+        LDCENoBackprop, "ldce-txt with gradients through the decoder only", ""
+    ),
+    "ldce-cone": _entry(
+        LDCECone,
+        "ldce-txt that turns the class gradient into a cone around the condition, not dropping it",
+        ", and 2τ backward passes",
+        "an option of the released program",
+    ),
+}

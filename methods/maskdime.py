@@ -6,21 +6,17 @@ Explanations (Guo et al., CVPR 2026), Section 3.2, Equations 4 and 9; ablations:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import unknown
 from vcebench.methods.core.masks import blend, nested_top_k
 from vcebench.methods.core.method import setting
 from vcebench.methods.core.prior import Posterior
 from vcebench.methods.core.sampler import Gradient, Guided, Masks, State
-
-
-def channel_mean(gradient: Tensor) -> Tensor:
-    """Absolute gradient (B, C, H, W) averaged over channels: (B, 1, H, W) (Equation 9)."""
-    return gradient.abs().mean(dim=1, keepdim=True)
 
 
 def _every_step(method: MaskDiME, state: State, class_gradient: Tensor) -> Masks:
@@ -56,7 +52,6 @@ class MaskDiME(Guided):
     rho: float = setting(0.5, "ρ, share of those in the inner mask", above=0.0, high=1.0)
     dilation: int = setting(5, "side of the masks' dilation, in pixels", low=1, odd=True)
     masking: str = setting("every-step", "when masks are made: every-step, first-step or none")
-    magnitude: Callable[[Tensor], Tensor] = channel_mean
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,16 +73,15 @@ class MaskDiME(Guided):
         total = self.guidance_scale * (class_ + distance / state.sqrt_alpha_bar)
         return Gradient(total, class_)
 
+    def magnitude(self, class_gradient: Tensor) -> Tensor:
+        """Absolute gradient (B, C, H, W) averaged over channels: (B, 1, H, W) (Equation 9)."""
+        return class_gradient.abs().mean(dim=1, keepdim=True)
+
     def masks(self, state: State, posterior: Posterior, gradient: Gradient) -> Masks:
         return MASKING[self.masking](self, state, gradient.class_)
 
     def outside(self, state: State) -> Tensor:
         return state.noised_input(state.i - 1)
-
-
-def unchanged(class_gradient: Tensor) -> Tensor:
-    """The class gradient as it is."""
-    return class_gradient
 
 
 @dataclass(frozen=True)
@@ -97,8 +91,6 @@ class ReleasedMaskDiME(MaskDiME):
     z starts at q(x, τ); outside the mask z ← q(x, i), so a little noise stays there at the end.
     """
 
-    condition: Callable[[Tensor], Tensor] = unchanged
-
     def start(self) -> int:
         return self.tau
 
@@ -107,10 +99,45 @@ class ReleasedMaskDiME(MaskDiME):
         class_ = guidance.class_gradient(state.x_t) / state.sqrt_alpha_bar
         perceptual = guidance.perceptual_gradient(state.x_t) / state.sqrt_alpha_bar
         distance = guidance.l1_gradient(state.z) + perceptual
-        return Gradient(self.guidance_scale * (self.condition(class_) + distance), class_)
+        return Gradient(self.guidance_scale * (class_ + distance), class_)
 
     def update(self, state: State, posterior: Posterior, gradient: Gradient) -> Tensor:
         return posterior.mean - posterior.variance * gradient.total
 
     def outside(self, state: State) -> Tensor:
         return state.noised_input(state.i)
+
+
+_PAPER = (
+    "Guo et al., MaskDiME: Adaptive Masked Diffusion for Precise and Efficient Visual "
+    "Counterfactual Explanations, CVPR 2026"
+)
+
+
+def _entry(summary: str, where: str, **fixed: Any) -> Entry:
+    return Entry(MaskDiME, summary, f"{_PAPER}, {where}", "τ", fixed)
+
+
+_WITHOUT_MASKS = _entry("MaskDiME without masks, s = 8", "Tables 4 and 7", masking="none")
+
+ENTRIES = {
+    "maskdime": _entry("two nested masks from the class gradient, every step", "Eqs. 4 and 9"),
+    "maskdime-released": Entry(
+        ReleasedMaskDiME,
+        "MaskDiME as its authors released it: no reverse noise, ℓ1 on z",
+        f"{_PAPER}, authors' release; Eqs. 4 and 9",
+        "τ",
+    ),
+    "maskdime-rho1": _entry("MaskDiME with one mask, ρ = 1", "Table 5", rho=1.0),
+    "maskdime-k0.025": _entry("MaskDiME with k = 0.025", "Table 5", top_k=0.025),
+    "maskdime-k0.1": _entry("MaskDiME with k = 0.1", "Table 5", top_k=0.1),
+    "maskdime-wo-s": _entry(
+        "MaskDiME without guidance scale, s = 1", "Table 7", guidance_scale=1.0
+    ),
+    "maskdime-wo-mask": _WITHOUT_MASKS,
+    "fixed-mask": _entry("MaskDiME with the first step's masks", "Table 4", masking="first-step"),
+    "no-mask-s1": _entry(
+        "MaskDiME without masks, s = 1", "Table 4", masking="none", guidance_scale=1.0
+    ),
+    "no-mask-s8": _WITHOUT_MASKS,
+}

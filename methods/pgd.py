@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vcebench.methods.core.descent import Descending, Descent
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import unknown
 from vcebench.methods.core.method import setting
 from vcebench.methods.core.noise import Noise
@@ -105,3 +106,13 @@ def _unit(gradient: Tensor) -> Tensor:
 def _size(change: Tensor) -> Tensor:
     """Root mean square of an image, with shape (B, 1, 1, 1), never zero."""
     return change.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+
+
+ENTRIES = {
+    "pgd": Entry(
+        PGD,
+        "adversarial attack in pixel space, without a prior: a baseline that explains nothing",
+        "Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018",
+        "0",
+    ),
+}

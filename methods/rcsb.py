@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from vcebench.methods.core.adam import Moments
 from vcebench.methods.core.bridge import BridgePrior
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.masks import blend
@@ -25,7 +26,6 @@ from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import Posterior, Prior
 from vcebench.methods.core.regions import Cells, Region, ReleasedCells
 from vcebench.methods.core.sampler import Gradient, Guided, State
-from vcebench.methods.release import stretched
 
 
 @dataclass(frozen=True)
@@ -219,3 +219,87 @@ class ReleasedRCSB(RCSB):
 
     def default_region(self) -> Region | None:
         return ReleasedCells(self.area, self.cell)
+
+
+def stretched(x: Tensor) -> Tensor:
+    """What RCSB's program shows a classifier of estimates (B, C, H, W).
+
+    Every image's own minimum and maximum become -1 and 1; but if no image of the *batch* has a
+    negative value, they are taken for images on [0, 1].
+    """
+    if bool((x >= 0).all()):
+        return 2 * x - 1
+    # By index: of several extreme pixels one alone gets the gradient, where amin would share it.
+    low, high = (
+        extreme.values[:, None, None, None]
+        for extreme in (x.flatten(1).min(dim=1), x.flatten(1).max(dim=1))
+    )
+    return 2 * (x - low) / (high - low) - 1
+
+
+_PAPER = (
+    "Sobieski et al., Rethinking Visual Counterfactual Explanations Through Region Constraint, "
+    "ICLR 2025"
+)
+_MOVES = "moves, and as many backward passes"
+
+
+def _entry(
+    summary: str,
+    where: str,
+    factory: type[Inpainting] = RCSB,
+    preset: str | None = None,
+    **fixed: Any,
+) -> Entry:
+    return Entry(factory, summary, f"{_PAPER}, {where}", _MOVES, fixed, preset)
+
+
+def _within(summary: str, where: str, region: str) -> Entry:
+    """RCSB inside a region that is part of the id; else as C."""
+    return Entry(RCSB, summary, f"{_PAPER}, {where}", _MOVES, preset="rcsb-c", region=region)
+
+
+_RCSB_C = _entry("RCSB within 30 % of the image", "Table 1 (C)", preset="rcsb-c", area=0.3)
+
+ENTRIES = {
+    "rcsb-a": _entry("RCSB within 10 % of the image", "Table 1 (A)", SmallRCSB, area=0.1),
+    "rcsb-b": _entry("RCSB within 20 % of the image", "Table 1 (B)", area=0.2),
+    "rcsb-c": _RCSB_C,
+    "rcsb": _RCSB_C,
+    "rcsb-released": _entry(
+        "RCSB as its code computes: stretched estimates, cells from quantiles",
+        "authors' code",
+        ReleasedRCSB,
+    ),
+    "rcsb-step-naive": Entry(
+        RCSBNaive,
+        "a bridge guided by the gradient at z itself",
+        f"{_PAPER}, Figure 3 (1)",
+        "moves",
+        {"truncation": 1.0},
+    ),
+    "rcsb-step-tweedie": _entry(
+        "guided through the clean estimate", "Figure 3 (2)", RCSBTweedie, truncation=1.0
+    ),
+    "rcsb-step-adam": _entry("… with Adam's moments", "Figure 3 (3)", RCSBAdam, truncation=1.0),
+    "rcsb-step-adaptive-norm": _entry(
+        "… in units of the first step's norm", "Figure 3 (4)", truncation=1.0
+    ),
+    "rcsb-step-truncation": _RCSB_C,
+    "rcsb-freeform-10-20": _within("RCSB within random strokes", "Table 2 B", "free-form:10-20"),
+    "rcsb-freeform-20-30": _within("RCSB within random strokes", "Table 2 B", "free-form:20-30"),
+    "rcsb-truth": Entry(
+        RCSB,
+        "RCSB where the true counterfactual changes: an upper bound",
+        "this package, after Sobieski et al., ICLR 2025",
+        _MOVES,
+        preset="rcsb-c",
+        region="truth",
+    ),
+    "inpaint": Entry(
+        Inpainting,
+        "the bridge alone: the region is filled again, without guidance",
+        "Liu et al., I²SB: Image-to-Image Schrödinger Bridge, ICML 2023",
+        "moves",
+    ),
+}

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vcebench.methods.core.adam import Moments
 from vcebench.methods.core.descent import Descending, Descent
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError, unknown
 from vcebench.methods.core.method import setting
 from vcebench.methods.core.space import SemanticAutoencoder
@@ -113,3 +114,14 @@ def _given(state: Descent) -> tuple[SemanticAutoencoder, Tensor]:
             "rendered sets, or with autoencoder=… and segments=…"
         )
     return network, segments
+
+
+ENTRIES = {
+    "steex": Entry(
+        STEEX,
+        "the look of a picture's regions is moved, their layout stays",
+        "Jacob et al., STEEX: Steering Counterfactual Explanations with Semantics, ECCV 2022, "
+        "as released",
+        "iterations, of the generator",
+    ),
+}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vcebench.methods.core.descent import Descending, Descent
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.method import setting
 
 SHRINK, ENOUGH = 0.75, 0.75
@@ -45,7 +46,7 @@ class SVCE(Descending):
 
     def begin(self, state: Descent) -> Tensor:
         """The farthest point of the ball in a random direction, on [0, 1]."""
-        x = unit_range(state.x)
+        x = state.x_unit
         first = (x + self.farthest(x, state.noise.draw("start", 0))).clamp(0, 1)
         state.memory = Books(len(x), self.iterations, x.device)
         return first
@@ -62,7 +63,7 @@ class SVCE(Descending):
         v, direction = books.enter(state.step - 1, state.v, -gradient, -state.losses)
         if state.step == self.iterations:
             return v
-        x = unit_range(state.x)
+        x = state.x_unit
         vertex = x + self.farthest(x, direction)
         moved = direction.flatten(1).any(dim=1).view(-1, 1, 1, 1)
         vertex = torch.where(moved, vertex, v)  # without a gradient there is nowhere to go
@@ -76,11 +77,6 @@ class SVCE(Descending):
     def farthest(self, x: Tensor, direction: Tensor) -> Tensor:
         """See `farthest`."""
         return farthest(x, direction, self.epsilon, self.p)
-
-
-def unit_range(x: Tensor) -> Tensor:
-    """Images in [-1, 1] on [0, 1]."""
-    return (x + 1) / 2
 
 
 class Books:
@@ -178,3 +174,15 @@ def farthest(x: Tensor, direction: Tensor, radius: float, p: float) -> Tensor:
     whole = filled.sum(dim=1, keepdim=True) <= budget
     chosen = torch.where(whole, room, delta) * w.sign()
     return chosen.to(x.dtype).view_as(x)
+
+
+_PAPER = "Boreiko et al., Sparse Visual Counterfactual Explanations in Image Space, GCPR 2022"
+
+ENTRIES = {
+    "svce": Entry(
+        SVCE,
+        "Frank-Wolfe steps in an l1.5 ball: explains a robust classifier, attacks any other",
+        f"{_PAPER}, as released with DVCE",
+        "0",
+    ),
+}

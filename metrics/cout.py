@@ -58,14 +58,6 @@ def change_map(originals: Tensor, counterfactuals: Tensor) -> Tensor:
     return (counterfactuals.to(exact) - originals.to(exact)).abs().sum(dim=1)
 
 
-def transition_mask(originals: Tensor, counterfactuals: Tensor) -> Tensor:
-    """The change map, scaled to [0, 1] per image; (n, 1, H, W) float64, 0 without any change."""
-    change = change_map(originals, counterfactuals).double().flatten(1)
-    low, high = change.amin(1, keepdim=True), change.amax(1, keepdim=True)
-    scaled = (change - low) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
-    return scaled.view(len(change), 1, *originals.shape[2:])
-
-
 @torch.no_grad()
 def cout(
     originals: Tensor,

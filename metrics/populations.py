@@ -1,12 +1,11 @@
 """Which images a metric counts."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 from vcebench.metrics.arrays import ArrayInput, Booleans, as_booleans, check_same_shape
 
 Population = Literal["all", "flipped", "correct", "correct and flipped"]
-POPULATIONS: tuple[Population, ...] = get_args(Population)
 
 EMPTY_REASON: Mapping[Population, str] = {
     "all": "no image",

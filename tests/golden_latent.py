@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from latent_miniatures import ARCH, tensors
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -16,46 +17,15 @@ from vcebench.methods.core.noise import Noise
 from vcebench.methods.core.prior import ByClass, ConditionalPrior
 from vcebench.methods.core.schedule import scaled_linear_schedule
 from vcebench.methods.core.space import Latents
+from vcebench.models.latent import Denoiser, KLAutoencoder, VQAutoencoder
 
 GOLDEN = Path(__file__).parent / "parity/golden/latent"
-BETAS = {"txt": (0.00085, 0.012), "cls": (0.0015, 0.0195)}
 
 
 def load(name: str) -> dict[str, Tensor]:
     """A golden file; float16 tensors hold exact values and become float32."""
-    tensors = load_file(GOLDEN / f"{name}.safetensors")
-    return {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
-
-
-class Told(nn.Module):
-    """A network of diffusers as a prior calls it."""
-
-    def __init__(self, unet: nn.Module) -> None:
-        super().__init__()
-        self.unet = unet
-
-    def forward(self, z: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        out: Tensor = self.unet(z, t, encoder_hidden_states=context).sample
-        return out
-
-
-class Coder(nn.Module):
-    """A network of diffusers as an autoencoder; quantised codes have no spread."""
-
-    def __init__(self, vae: Any) -> None:
-        super().__init__()
-        self.vae = vae
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.vae.encode(x)
-        if hasattr(encoded, "latents"):
-            return encoded.latents, torch.full_like(encoded.latents, -torch.inf)
-        posterior = encoded.latent_dist
-        return posterior.mean, posterior.logvar
-
-    def decode(self, z: Tensor) -> Tensor:
-        out: Tensor = self.vae.decode(z).sample
-        return out
+    content = load_file(GOLDEN / f"{name}.safetensors")
+    return {k: v.float() if v.dtype == torch.float16 else v for k, v in content.items()}
 
 
 class Classifier(nn.Module):
@@ -76,29 +46,29 @@ class Classifier(nn.Module):
 def _built(kind: str, part: str) -> Any:
     import diffusers
 
-    arch = json.loads((GOLDEN / "networks/arch.json").read_text())[kind][part]
+    arch = ARCH[kind][part]
     network = getattr(diffusers, arch["class_name"])(**arch["config"])
-    network.load_state_dict(load(f"networks/{kind}_{part}"), strict=True)
+    network.load_state_dict(tensors(f"{kind}_{part}"), strict=True)
     return network.eval().requires_grad_(False)
 
 
 @cache
-def unet(kind: str) -> Told:
-    return Told(_built(kind, "unet"))
+def unet(kind: str) -> Denoiser:
+    return Denoiser(_built(kind, "unet"))
 
 
 @cache
 def space(kind: str) -> Latents:
-    return Latents(Coder(_built(kind, "vae")), 0.18215 if kind == "txt" else 1.0)
+    wrap = KLAutoencoder if kind == "txt" else VQAutoencoder
+    return Latents(wrap(_built(kind, "vae")), ARCH[kind]["vae"]["config"]["scaling_factor"])
 
 
 @cache
 def text_encoder() -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    arch = json.loads((GOLDEN / "networks/arch.json").read_text())["text_encoder"]
-    network = CLIPTextModel(CLIPTextConfig(**arch["config"]))
-    weights = load("networks/text_encoder")
+    network = CLIPTextModel(CLIPTextConfig(**ARCH["text_encoder"]["config"]))
+    weights = tensors("text_encoder")
     own = network.state_dict()
     prefix = "" if any(key.startswith("text_model.") for key in own) else "text_model."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items()}, strict=False)
@@ -122,14 +92,15 @@ def read(ids: Tensor, rows: Tensor | None = None) -> Tensor:
 def prior(
     kind: str, null: Tensor, contexts: dict[int, Tensor], product: str = "float64"
 ) -> ConditionalPrior:
-    schedule = scaled_linear_schedule(*BETAS[kind], 999, 1, product)  # type: ignore[arg-type]
+    betas = ARCH["schedules"][kind]["beta_start"], ARCH["schedules"][kind]["beta_end"]
+    schedule = scaled_linear_schedule(*betas, 999, 1, product)  # type: ignore[arg-type]
     return ConditionalPrior(unet(kind), schedule, ByClass(null, contexts), space(kind))
 
 
 def classifier(logits: int) -> Classifier:
     kind = "binary" if logits == 1 else "multiclass"
     network = Classifier(logits)
-    network.load_state_dict(load(f"networks/classifier_{kind}"), strict=True)
+    network.load_state_dict(tensors(f"classifier_{kind}"), strict=True)
     return network.eval().requires_grad_(False)
 
 

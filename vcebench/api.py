@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vcebench.errors import UserError, user_errors
-from vcebench.folders.images import dequantise, quantise
+from vcebench.folders.images import dequantise
 from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.prior import ConditionalPrior, Prior
-from vcebench.methods.core.schedule import Schedule, linear_schedule
+from vcebench.methods.core.schedule import Schedule
 from vcebench.methods.registry import method as method_by_name
 from vcebench.models.bundle import Bundle
-from vcebench.models.classifier import TargetClassifier, over
-from vcebench.models.diffusers_prior import DiffusersPrior
-from vcebench.models.interpret import interpret
+from vcebench.models.given import (
+    autoencoder_of,
+    bridge_of,
+    check_modules,
+    classifier_of,
+    prior_of,
+    walked,
+)
 from vcebench.models.networks import common_device, evaluation_mode
-from vcebench.models.normalise import Single
 from vcebench.running.already import unsettled
 from vcebench.running.assemble import build_worker, check_finite
 from vcebench.running.engines.local import LocalEngine
+from vcebench.running.given import check_segments, items_of, levels_of, targets_of
 from vcebench.running.ladder import Final, Ladder, drive
 from vcebench.running.precision import precision_flags
 from vcebench.running.probe import probe
 from vcebench.running.regions import given_region
 from vcebench.running.tries import Item
+from vcebench.running.worker import Worker
 from vcebench.settings.arguments import check_arguments
 from vcebench.settings.config import LADDER, GuidanceConfig, Precision, Setting, build_guidance
 from vcebench.settings.parts import Meaning
@@ -132,18 +138,8 @@ def explain(
         ids=ids,
         value_range=value_range,
     )
-    for role, module in (
-        ("classifier", classifier),
-        ("perceptual", perceptual),
-        ("robust", robust),
-        ("autoencoder", autoencoder),
-        ("latent", latent),
-    ):
-        if not isinstance(module, nn.Module) and (module is not None or role == "classifier"):
-            raise UserError(f"{role} is a {type(module).__name__}; give a torch.nn.Module")
-    if latent is not None and not isinstance(latent, ConditionalPrior):
-        raise UserError(f"latent is a {type(latent).__name__}; give a ConditionalPrior")
-    levels = _levels(images, value_range)
+    check_modules(classifier, latent, perceptual=perceptual, robust=robust, autoencoder=autoencoder)
+    levels = levels_of(images, value_range)
     grey = levels.shape[1] == 1
     levels = levels.expand(-1, 3, -1, -1)  # as files of grey images are read
     with user_errors():
@@ -151,32 +147,33 @@ def explain(
     finder, regions = given_region(method, region, levels)
     if perceptual is None and "perceptual" not in explainer.needs:
         lambda_perceptual = 0
-    _check_segments(segments, levels, method, explainer.needs)
+    check_segments(segments, levels, method, explainer.needs)
     guidance = _guidance(perceptual, lambda_perceptual, lambda_class, lambda_l1, use_logits)
-    network = None if prior is None else _prior(prior)
-    direction = None if bridge is None else _bridge(bridge)
-    given = {
+    network = None if prior is None else prior_of(prior)
+    direction = None if bridge is None else bridge_of(bridge)
+    roles = {
         "prior": network,
         "bridge": direction,
         "latent network": latent,
-        "latent autoencoder": None if latent is None else _autoencoder(latent),
+        "latent autoencoder": None if latent is None else autoencoder_of(latent),
         "classifier": classifier,
         "perceptual network": perceptual,
         "robust classifier": robust,
         "autoencoder": autoencoder,
     }
-    roles = {role: module for role, module in given.items() if module is not None}
-    for role, module in roles.items():
+    there = {role: module for role, module in roles.items() if module is not None}
+    for role, module in there.items():
         check_finite(module, role)
-    device = common_device(roles)
-    with evaluation_mode(roles.values()), precision_flags(precision):
-        explained = _classifier(classifier, levels, device, outputs, grey)
-        targets = _targets(target, levels, explained, device)
+    device = common_device(there)
+    with evaluation_mode(there.values()), precision_flags(precision):
+        ends = dequantise(levels[[0, -1]].to(device))
+        explained = classifier_of(classifier, ends, outputs, grey)
+        targets = targets_of(target, levels, explained, device)
         bundle = Bundle(
             classifier=explained,
-            prior=_walked(explainer.needs, network, direction, latent),
+            prior=walked(explainer.needs, network, direction, latent),
             perceptual=perceptual,
-            robust=None if robust is None else _classifier(robust, levels, device, None, grey),
+            robust=None if robust is None else classifier_of(robust, ends, None, grey),
             autoencoder=autoencoder,
             fisher=None if fisher is None else fisher.to(device),
             class_unit=class_unit,
@@ -198,138 +195,24 @@ def explain(
             region=finder,
         )
         probe(worker, list(levels[:batch_size]))
-        engine = LocalEngine(worker, threads)
-        try:
-            rungs = explainer.rungs(guidance.lambda_class)
-            finals: list[Final] = []
-            items = unsettled(
-                _items(levels, ids, targets, regions, segments), worker, finals.append
-            )
-            for batch in drive(Ladder(items, rungs, batch_size), engine):
-                finals += batch.finals
-        finally:
-            engine.close()
-    return _collect(sorted(finals, key=lambda final: final.attempt.item.index), bundle.channels)
+        items = items_of(levels, ids, targets, regions, segments)
+        finals = _settled(worker, items, explainer.rungs(guidance.lambda_class), threads)
+    return _collect(finals, bundle.channels)
 
 
-def _levels(images: Tensor, value_range: tuple[float, float] | None) -> Tensor:
-    """The images as uint8; refuses other shapes and ranges."""
-    if not isinstance(images, Tensor):
-        raise UserError(f"images are a {type(images).__name__}; give a torch tensor")
-    shape = tuple(images.shape)
-    if images.ndim != 4 or shape[1] not in (1, 3) or len(images) == 0:
-        raise UserError(
-            f"images have shape {shape}; give (N, 3, H, W), or (N, 1, H, W), with N of at least 1"
-        )
-    below, above = value_range or (-1.0, 1.0)
-    if not below < above:
-        raise UserError(f"value_range is {value_range}; give (black, white), such as (0, 1)")
-    if images.dtype == torch.uint8:
-        return images.cpu()
-    if not images.is_floating_point():
-        raise UserError(f"images are {images.dtype}; give uint8, or float in [-1, 1]")
-    if not bool(images.isfinite().all()):
-        raise UserError("images hold NaN or infinity; give float in [-1, 1]")
-    low, high = float(images.min()), float(images.max())
-    if low < below or high > above:
-        raise UserError(
-            f"float images reach from {low:g} to {high:g}; give float in [-1, 1], uint8, or say "
-            "value_range=(black, white)"
-        )
-    if value_range is None and low >= 0:
-        warnings.warn(
-            "no value of the images is below 0: they are read as [-1, 1], where 0 is grey; say "
-            "value_range=(0, 1) if 0 is black, or value_range=(-1, 1) if this is right",
-            stacklevel=3,
-        )
-    if (below, above) != (-1.0, 1.0):
-        images = (images.float() - below) * (2 / (above - below)) - 1
-    return quantise(images).cpu()
-
-
-def _check_segments(
-    segments: Tensor | None, levels: Tensor, method: str, needs: frozenset[str]
-) -> None:
-    """Refuse maps that are missing, or are not those of the images."""
-    wanted = (len(levels), *levels.shape[2:])
-    if segments is None:
-        if "segments" in needs:
-            raise UserError(f"{method} needs to know what is where; give segments=…, {wanted}")
-    elif segments.dtype != torch.uint8 or tuple(segments.shape) != wanted:
-        raise UserError(
-            f"segments are {segments.dtype} with shape {tuple(segments.shape)}; give uint8 with "
-            f"shape {wanted}"
-        )
-
-
-def _prior(prior: Prior | tuple[nn.Module, Schedule] | nn.Module) -> Prior:
-    if isinstance(prior, BridgePrior):
-        raise UserError("the prior is a bridge; give it as bridge=…")
-    if isinstance(prior, Prior):
-        return prior
-    if isinstance(prior, tuple):
-        network, schedule = prior if len(prior) == 2 else (None, None)
-        if not isinstance(network, nn.Module) or not isinstance(schedule, Schedule):
-            raise UserError("the prior is a tuple of other things; give (network, schedule)")
-    elif _is_diffusers(prior):
-        network, schedule = prior, linear_schedule(1000, 200)
-    else:
-        raise UserError(
-            "the prior has no schedule; give (network, schedule), e.g. with "
-            "vcebench.methods.linear_schedule(1000, 200)"
-        )
-    return Prior(DiffusersPrior(network) if _is_diffusers(network) else network, schedule)
-
-
-def _bridge(bridge: BridgePrior | tuple[nn.Module, Bridge]) -> BridgePrior:
-    if isinstance(bridge, tuple) and len(bridge) == 2 and isinstance(bridge[1], Bridge):
-        return BridgePrior(*bridge)
-    if not isinstance(bridge, BridgePrior):
-        raise UserError(
-            "the bridge has no schedule; give (network, vcebench.methods.Bridge(T)) with the T it "
-            "was trained on"
-        )
-    return bridge
-
-
-def _autoencoder(latent: ConditionalPrior) -> nn.Module | None:
-    """The autoencoder that a latent prior's space is of, if it is a module."""
-    found = getattr(latent.space, "autoencoder", None)
-    return found if isinstance(found, nn.Module) else None
-
-
-def _walked(
-    needs: frozenset[str],
-    prior: Prior | None,
-    bridge: BridgePrior | None,
-    latent: ConditionalPrior | None,
-) -> Prior | None:
-    """What a method with these needs walks on."""
-    if needs & {"latent-text", "latent-class"}:
-        return latent
-    return bridge if "bridge" in needs else prior
-
-
-def _is_diffusers(network: nn.Module) -> bool:
-    # By name, so that diffusers is needed only by those who use it.
-    return any(kind.__name__ == "UNet2DModel" for kind in type(network).__mro__)
-
-
-def _classifier(
-    network: nn.Module,
-    levels: Tensor,
-    device: torch.device,
-    outputs: Meaning | None,
-    grey: bool,
-) -> TargetClassifier:
-    """The classifier behind the interface of the methods, by what it says of images."""
-    if isinstance(network, TargetClassifier):
-        return over(network, Single(network.network)) if grey else network
-    network = Single(network) if grey else network
-    found = interpret(network, dequantise(levels[[0, -1]].to(device)), meaning=outputs)
-    for note in found.notes:
-        warnings.warn(note, stacklevel=3)
-    return found.classifier
+def _settled(
+    worker: Worker, items: Iterable[Item], rungs: Sequence[Mapping[str, Any]], threads: int | None
+) -> list[Final]:
+    """The last try of every image, in their order."""
+    engine = LocalEngine(worker, threads)
+    finals: list[Final] = []
+    try:
+        waiting = unsettled(items, worker, finals.append)
+        for batch in drive(Ladder(waiting, rungs, worker.batch_size), engine):
+            finals += batch.finals
+    finally:
+        engine.close()
+    return sorted(finals, key=lambda final: final.attempt.item.index)
 
 
 def _guidance(
@@ -349,52 +232,6 @@ def _guidance(
         lambda_l1=lambda_l1,
         use_logits=use_logits,
     )
-
-
-def _targets(
-    target: int | Sequence[int] | Tensor | None,
-    images: Tensor,
-    classifier: TargetClassifier,
-    device: torch.device,
-) -> list[int | None]:
-    """One target class for each image, or None each."""
-    if target is None:
-        return [None] * len(images)
-    try:
-        wanted = torch.as_tensor(target)
-    except (TypeError, ValueError, RuntimeError):
-        raise UserError(f"target is {target!r}; give class numbers, counted from 0") from None
-    if wanted.ndim == 0:
-        wanted = wanted.expand(len(images))
-    if wanted.dtype in (torch.bool, torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        raise UserError(f"target is {wanted.dtype}; give class numbers, counted from 0")
-    if wanted.shape != (len(images),):
-        raise UserError(
-            f"target has shape {tuple(wanted.shape)}; give one class, or one for each of the "
-            f"{len(images)} images"
-        )
-    with torch.no_grad():
-        classes = classifier.probabilities(dequantise(images[:1].to(device))).shape[1]
-    low, high = int(wanted.min()), int(wanted.max())
-    if low < 0 or high >= classes:
-        raise UserError(f"target reaches from {low} to {high}; use classes 0 … {classes - 1}")
-    return [int(value) for value in wanted]
-
-
-def _items(
-    images: Tensor,
-    ids: Sequence[str] | None,
-    targets: Sequence[int | None],
-    regions: Sequence[Tensor | None],
-    segments: Tensor | None,
-) -> Iterator[Item]:
-    names = [f"image-{i:05d}" for i in range(len(images))] if ids is None else list(ids)
-    if len(names) != len(images) or len(set(names)) != len(names):
-        raise UserError(f"give one id for each of the {len(images)} images, no two the same")
-    rows = zip(names, images, targets, regions, strict=True)
-    for index, (name, image, target, region) in enumerate(rows):
-        where = None if segments is None else segments[index].cpu()
-        yield Item(name, index, image, -1, target=target, region=region, segments=where)
 
 
 def _collect(finals: Sequence[Final], channels: int) -> Explanations:

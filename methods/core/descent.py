@@ -65,6 +65,11 @@ class Descent:
         """The input images."""
         return self.guidance.x
 
+    @property
+    def x_unit(self) -> Tensor:
+        """The input images on [0, 1]."""
+        return (self.x + 1) / 2
+
 
 @dataclass(frozen=True)
 class Descending(Method):

@@ -209,6 +209,18 @@ def given(prior: Prior | None) -> Prior:
     return prior
 
 
+def strided(prior: Prior | None, chain: int, offset: int) -> Prior:
+    """The prior with the evenly strided steps that a method's setting `chain` says.
+
+    Raises MethodError: there is no prior, or its full chain has no such steps.
+    """
+    there = given(prior)
+    try:
+        return there.strided(chain, offset)
+    except ValueError as error:
+        raise MethodError(f"chain is {chain}: {error}") from error
+
+
 _KINDS = {"int": numbers.Integral, "float": numbers.Real, "bool": bool, "str": str}
 _WANTED = {"bool": "true or false", "str": "a word"}
 

@@ -31,7 +31,7 @@ class Noise(Protocol):
         """Standard normal noise with shape (B, C, H, W).
 
         Args:
-            purpose: what it is for: "start", "posterior", "outside", "inner" or "views".
+            purpose: what it is for, such as "start"; each draw of a step has another.
             step: loop step, 0 for the first.
             inner_step: step of a nested chain.
             pass_index: 0, or 1 in the second pass of a two-pass method.

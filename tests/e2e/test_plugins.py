@@ -76,6 +76,12 @@ def test_a_method_of_the_loop_lives_outside_the_repository(tmp_path):
     assert all(row.nfe for row in folder.rows())
 
 
+def test_what_a_method_of_the_loop_costs_is_told_before_it_is_run(tmp_path, capsys):
+    place = f"{EXAMPLES}/method.py:Shrinking"
+    assert run(place, tmp_path / "run", "--dataset", "digits", "--dry-run") == 0
+    assert "prior evaluations" in capsys.readouterr().out
+
+
 def test_a_callable_that_fails_stops_the_run_in_one_sentence(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text("def f(images, target, *, classifier, seed):\n    return images[:, :1]\n")

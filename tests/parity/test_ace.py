@@ -7,13 +7,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from vcebench.methods.ace import ACE, ACEGradient, ACETanh, Refinement
+from vcebench.methods.ace import ACE, ACEGradient, ACETanh
 from vcebench.methods.core.descent import Descent, descend
 from vcebench.methods.core.guidance import Guidance
 from vcebench.methods.core.method import Extras
 from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.sampler import reverse
 from vcebench.methods.core.schedule import linear_schedule
+from vcebench.methods.refinement import Refinement
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 ATTACKS = [

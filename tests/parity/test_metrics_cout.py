@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vcebench.metrics.cout import block_size, cout, transition_mask
+from vcebench.metrics.cout import block_size, change_map, cout
 
 VALUES = json.loads(
     (Path(__file__).parent / "golden" / "metrics" / "metrics.json").read_text(encoding="utf-8")
@@ -64,8 +64,10 @@ def test_step():
 
 
 def test_mask(pairs):
-    mask = transition_mask(pairs["imgs"], pairs["cfs"])
-    np.testing.assert_allclose(mask, pairs["mask"], atol=1e-6)
+    change = change_map(pairs["imgs"], pairs["cfs"]).double().flatten(1)
+    low, high = change.amin(1, keepdim=True), change.amax(1, keepdim=True)
+    mask = pairs["mask"].flatten(1)  # the change on [0, 1] of its own range
+    np.testing.assert_allclose((change - low) / (high - low), mask, atol=1e-6)
 
 
 @CASES

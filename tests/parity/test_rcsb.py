@@ -20,8 +20,8 @@ from vcebench.methods.rcsb import (
     RCSBNaive,
     RCSBTweedie,
     ReleasedRCSB,
+    stretched,
 )
-from vcebench.methods.release import stretched
 
 GOLDEN = Path(__file__).parent / "golden" / "rcsb"
 CLOSE = {"atol": 1e-5, "rtol": 0}

@@ -1,6 +1,6 @@
 """Every golden run, step by step, through the one guided reverse loop with recorded noise."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -8,8 +8,9 @@ from torch import Tensor
 
 from vcebench.methods import registry
 from vcebench.methods.core.guidance import Guidance
+from vcebench.methods.core.sampler import Gradient
 from vcebench.methods.fastdime import FastDiME, GivenMask
-from vcebench.methods.release import SigmaClip, per_channel
+from vcebench.methods.maskdime import ReleasedMaskDiME
 
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
@@ -48,22 +49,40 @@ class Steps:
         self.mask_x.append(mask_x)
 
 
+@dataclass(frozen=True)
+class ArgparseDefaults(ReleasedMaskDiME):
+    """What the program does unless told otherwise, and no published number used.
+
+    Masks have a channel each, and the class gradient that guides is clamped to its mean ± `sigmas`
+    deviations over the whole batch.
+    """
+
+    sigmas: float = 3.0
+
+    def magnitude(self, class_gradient):
+        return class_gradient.abs()
+
+    def gradient(self, state):
+        total, class_ = super().gradient(state)
+        mean, far = class_.mean(), self.sigmas * class_.std()
+        clamped = class_.clamp(mean - far, mean + far)
+        return Gradient(total + self.guidance_scale * (clamped - class_), class_)
+
+
 def released_maskdime(run, name):
     settings = run.settings
-    method = registry.method(
-        "maskdime-released",
-        tau=settings["tau"],
-        guidance_scale=settings["grad_scale"],
-        top_k=settings["topk_ratio"],
-        rho=settings["x_t_rate"],
-        dilation=settings["blur_kernel"],
-        masking=MASKING.get(name, "every-step"),
-    )
-    if settings["per_channel"]:
-        method = replace(method, magnitude=per_channel)
+    asked = {
+        "tau": settings["tau"],
+        "guidance_scale": settings["grad_scale"],
+        "top_k": settings["topk_ratio"],
+        "rho": settings["x_t_rate"],
+        "dilation": settings["blur_kernel"],
+        "masking": MASKING.get(name, "every-step"),
+    }
+    assert settings["per_channel"] == settings["grads_clip"]
     if settings["grads_clip"]:
-        method = replace(method, condition=SigmaClip(settings["clip_sigma"]))
-    return method
+        return ArgparseDefaults(**asked, sigmas=settings["clip_sigma"])
+    return registry.method("maskdime-released", **asked)
 
 
 def fastdime(run):

@@ -165,7 +165,7 @@ def _field(dataset: str, task: str | None, runs: Path) -> Figure:
 
     if dataset not in TASKS:
         raise UserError(f"the field is one of embedded sets: {', '.join(TASKS)}")
-    rows = gather(dataset, stored_runs(runs)[0])
+    rows = gather(dataset, stored_runs(runs)[0]).rows
     known = dict.fromkeys([*TASKS[dataset], *(row.task for row in rows)])
     shown = task or TASKS[dataset][0]
     if shown not in known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -79,6 +80,18 @@ OwnConfig = Annotated[
     typer.Option("--config", metavar="FILE.toml", help="a task of your own, see docs/own-data.md"),
 ]
 
+METHOD = "Settings of the method"
+"""Panel of the help for what makes a method other than its preset."""
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="any other setting: `vcebench list methods --format json` shows them",
+        rich_help_panel=METHOD,
+    ),
+]
 
 _SCALE = "On several machines (docs/scaling.md)"
 Engine = Annotated[
@@ -138,6 +151,25 @@ def numbers(text: str, option: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise UserError(f"{option} is {text!r}; give numbers such as 8,10,15") from None
+
+
+_TIME = re.compile(r"(?:(\d*\.?\d+)h)?(?:(\d*\.?\d+)m)?(?:(\d*\.?\d+)s)?")
+_LONGEST = 10**8
+"""Seconds, three years: a longer time is a slip."""
+
+
+def duration(text: str, option: str) -> float:
+    """Seconds of a time such as "90s", "20m", "1.5h" or "1h30m"; raises `UserError` for others.
+
+    >>> duration("1.5h", "--budget"), duration("1h30m", "--budget")
+    (5400.0, 5400.0)
+    """
+    found = _TIME.fullmatch(text.strip().lower())
+    parts = [0.0] * 3 if found is None else [float(part or 0) for part in found.groups()]
+    seconds = 3600 * parts[0] + 60 * parts[1] + parts[2]
+    if not 0 < seconds < _LONGEST:
+        raise UserError(f"{option} is {text!r}; write a time such as 90s, 20m, 1.5h or 1h30m")
+    return seconds
 
 
 def assignments(pairs: list[str]) -> dict[str, Any]:

@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Device, Form, Format, OwnConfig, Threads, Tier, say
+from vcebench.commands.options import (
+    METHOD,
+    DataRoot,
+    Device,
+    Form,
+    Format,
+    OwnConfig,
+    Settings,
+    Threads,
+    Tier,
+    assignments,
+    say,
+)
 from vcebench.errors import UserError
 
 
@@ -28,7 +40,10 @@ def profile(
         typer.Option(min=1, show_default="20; for Table 7 on a GPU 1,000", help="images"),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="images in a batch")] = 5,
-    tau: Annotated[int | None, typer.Option(min=1, help="τ, steps of the reverse loop")] = None,
+    tau: Annotated[
+        int | None, typer.Option(min=1, help="τ, steps of the reverse loop", rich_help_panel=METHOD)
+    ] = None,
+    settings: Settings = None,
     runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     output: Annotated[
         Path | None,
@@ -51,6 +66,8 @@ def profile(
 
       vcebench profile --dataset digits --method maskdime
 
+      vcebench profile --dataset digits --method rcsb-c --set moves=50
+
       vcebench profile --dataset synthfaces && vcebench table 7 --dataset synthfaces
 
       vcebench profile --dataset celeba --device cuda --precision fp16
@@ -63,7 +80,10 @@ def profile(
 
     if dataset is None and config is None:
         raise UserError("say what to profile: --dataset ID, or --config FILE.toml for your own")
+    asked = assignments(settings or []) | ({} if tau is None else {"tau": tau})
     if method is None and config is None:
+        if asked:
+            raise UserError("--tau and --set are settings of one method; say --method too")
         assert dataset is not None
         found = table_profiles(
             dataset, limit, runs, _execute, threads, data_root, device.value, precision.value
@@ -75,7 +95,7 @@ def profile(
             task=task,
             limit=limit or CPU_IMAGES,
             batch_size=batch_size,
-            settings={} if tau is None else {"tau": tau},
+            settings=asked,
             device=device.value,
             precision=precision.value,
             data_root=data_root,

@@ -11,6 +11,7 @@ import typer
 
 from vcebench.commands.evaluate import print_results
 from vcebench.commands.options import (
+    METHOD,
     Address,
     DataRoot,
     Device,
@@ -21,6 +22,7 @@ from vcebench.commands.options import (
     Format,
     OwnConfig,
     Pictures,
+    Settings,
     Shard,
     Threads,
     Tier,
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from vcebench.running.progress import Progress
     from vcebench.settings.config import RunConfig
 
-_METHOD = "Settings of the method"
 _LOSS = "Guidance"
 _RUN = "How it runs"
 
@@ -74,26 +75,18 @@ def run(
         ),
     ] = None,
     guidance_scale: Annotated[
-        Number, typer.Option(help="s, factor of the guidance gradient", rich_help_panel=_METHOD)
+        Number, typer.Option(help="s, factor of the guidance gradient", rich_help_panel=METHOD)
     ] = None,
     top_k: Annotated[
-        Number, typer.Option(help="k, share of pixels in the outer mask", rich_help_panel=_METHOD)
+        Number, typer.Option(help="k, share of pixels in the outer mask", rich_help_panel=METHOD)
     ] = None,
     rho: Annotated[
-        Number, typer.Option(help="ρ, share of those in the inner mask", rich_help_panel=_METHOD)
+        Number, typer.Option(help="ρ, share of those in the inner mask", rich_help_panel=METHOD)
     ] = None,
     tau: Annotated[
-        int | None, typer.Option(help="τ, steps of the reverse loop", rich_help_panel=_METHOD)
+        int | None, typer.Option(help="τ, steps of the reverse loop", rich_help_panel=METHOD)
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="any other setting: `vcebench list methods --format json` shows them",
-            rich_help_panel=_METHOD,
-        ),
-    ] = None,
+    settings: Settings = None,
     lambda_class: Annotated[
         str | None,
         typer.Option(
@@ -150,7 +143,7 @@ def run(
             metavar="WHERE",
             help="where images may change: cells, pixels, free-form:10-20, all, truth, part:NAME, "
             "or a folder of masks (docs/regions.md)",
-            rich_help_panel=_METHOD,
+            rich_help_panel=METHOD,
         ),
     ] = None,
     prompt_source: Annotated[
@@ -159,13 +152,13 @@ def run(
             metavar="WORDS",
             help="what images of the task's first class show, for methods that read prompts; "
             "those of the second go the other way (docs/latent.md)",
-            rich_help_panel=_METHOD,
+            rich_help_panel=METHOD,
         ),
     ] = None,
     prompt_target: Annotated[
         str | None,
         typer.Option(
-            metavar="WORDS", help="what those of the second class show", rich_help_panel=_METHOD
+            metavar="WORDS", help="what those of the second class show", rich_help_panel=METHOD
         ),
     ] = None,
     data_root: DataRoot = None,
@@ -182,7 +175,7 @@ def run(
     shard: Shard = None,
     name: Annotated[
         str | None,
-        typer.Option(help="what tables call a method given by its place", rich_help_panel=_METHOD),
+        typer.Option(help="what tables call a method given by its place", rich_help_panel=METHOD),
     ] = None,
     form: Format = Form.github,
 ) -> None:
@@ -214,6 +207,7 @@ def run(
 
       vcebench run --method ./mine.py:explain --name mine --dataset synthfaces
     """
+    from vcebench.jobs.checking import also_lacking
     from vcebench.jobs.session import run_seeds
     from vcebench.running.shards import parse_shard
     from vcebench.settings.installed import dataset_origin
@@ -254,7 +248,7 @@ def run(
     try:
         complete, images = resolve(request)
     except UserError as error:
-        raise UserError(f"{error}{_what_else_lacks(dataset, data_root, error)}") from error
+        raise UserError(f"{error}{also_lacking(dataset, data_root, error)}") from error
     elsewhere = complete.origin is not None or dataset_origin(complete.dataset) is not None
     if elsewhere and engine is not EngineName.local:
         raise UserError("what is from outside runs in this process: leave --engine away")
@@ -304,22 +298,6 @@ def _begun(hint: str | None) -> Callable[[RunConfig], Progress]:
         return Progress(config)
 
     return begin
-
-
-def _what_else_lacks(dataset: str | None, data_root: Path | None, error: UserError) -> str:
-    """The networks to fetch as well, if it was a published set's images that were not there."""
-    from vcebench.data.registry import DATASETS
-    from vcebench.errors import one_line
-    from vcebench.jobs.checking import check as look
-    from vcebench.weights.store import weights_root
-
-    if dataset not in DATASETS or DATASETS[dataset].embedded:
-        return ""
-    images, *others = look(dataset, data_root, weights_root(None))
-    if images.state != "missing" or images.detail != one_line(error):
-        return ""
-    networks = [f for f in others if f.state == "missing" and not f.item.startswith("images")]
-    return "".join(f"; also {finding.item}: {finding.detail}" for finding in networks)
 
 
 def _shard(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import DataRoot, Form, Format, Threads, say
+from vcebench.commands.options import DataRoot, Form, Format, Threads, duration, say
 from vcebench.errors import UserError
 
 
@@ -53,7 +53,7 @@ def sweep(
       vcebench sweep --all --dataset synthfaces --budget 2h --export results/embedded
     """
     from vcebench.formats import Table
-    from vcebench.jobs.field import field_plan, seconds
+    from vcebench.jobs.field import field_plan
     from vcebench.jobs.plan import Planned, existing, plan
     from vcebench.jobs.sweep import Outcome, evaluate_first
     from vcebench.jobs.sweep import export as write
@@ -73,7 +73,7 @@ def sweep(
         if table not in TABLES:
             raise UserError(f"unknown table {table!r}; use {', '.join(TABLES)}")
         planned = plan(table, dataset, limit)
-    time = None if budget is None else seconds(budget)
+    time = None if budget is None else duration(budget, "--budget")
     if dry_run or only_export:
         stored, remarks = stored_runs(runs)
         for line in remarks:
@@ -114,8 +114,7 @@ def _export_field(dataset: str, runs: Path, folder: Path, threads: int | None) -
 
     for path in fieldrows.evaluate_longer(dataset, stored_runs(runs)[0], threads):
         say(f"evaluated on fewer images: {path}")
-    stored = stored_runs(runs)[0]
-    for line in fieldrows.remarks(dataset, stored):
+    found = fieldrows.gather(dataset, stored_runs(runs)[0], folder)
+    for line in found.remarks:
         say(line)
-    rows = fieldrows.gather(dataset, stored, folder)
-    return fieldrows.export(rows, dataset, folder)
+    return fieldrows.export(found.rows, dataset, folder)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vcebench.commands.options import Device
+from vcebench.commands.options import Device, duration
+from vcebench.errors import UserError, user_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,7 +152,6 @@ def train(
 
       vcebench train robust --config own.toml
     """
-    from vcebench.errors import UserError, user_errors
     from vcebench.training.registry import train as train_networks
 
     if dataset in ("prior", "bridge", "robust"):
@@ -164,7 +164,7 @@ def train(
         if dataset != "robust":
             plan |= {"size": _sides(size), "fit": fit.value, "channels": channels}
             plan |= {} if width is None else {"width": width}
-            plan |= {} if budget is None else {"budget": _seconds(budget)}
+            plan |= {} if budget is None else {"budget": duration(budget, "--budget")}
         if budget is not None and (steps is not None or dataset == "robust"):
             raise UserError("--budget stands instead of --steps, for `train prior` and `bridge`")
         if begin is not None and (dataset != "prior" or width is not None):
@@ -199,7 +199,6 @@ def _train_own(
     skip_bad: bool,
 ) -> Path:
     """Train a network of somebody's own images; returns its file."""
-    from vcebench.errors import UserError
     from vcebench.settings.custom import read_custom
     from vcebench.training.folder import train_on, train_own
     from vcebench.training.own_robust import RobustPlan, train_own_robust
@@ -259,26 +258,9 @@ def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
     return Judge(found, tau if isinstance(tau, int) else usual)
 
 
-def _seconds(text: str) -> float:
-    """Seconds of "90s", "20m" or "1.5h"."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number = text[:-1] if text[-1:] in units else ""
-    try:
-        seconds = float(number) * units[text[-1:]]
-    except (ValueError, KeyError):
-        seconds = 0.0
-    if not 0 < seconds < 10**8:
-        from vcebench.errors import UserError
-
-        raise UserError(f"--budget is {text!r}; write a time such as 90s, 20m or 1.5h")
-    return seconds
-
-
 def _sides(text: str) -> tuple[int, int]:
     """Height and width from "64" or "48x64"."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdigit() for side in sides):
-        from vcebench.errors import UserError
-
         raise UserError(f"--size is {text!r}; write 64, or HEIGHTxWIDTH such as 48x64")
     return int(sides[0]), int(sides[-1])

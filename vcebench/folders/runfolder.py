@@ -16,11 +16,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import safetensors
@@ -51,6 +51,8 @@ JUDGED = "judged"
 PER_IMAGE = "per-image.parquet"
 KINDS = ("inputs", "counterfactuals", "masks", "regions", "truths", "originals", "trace")
 """Folders of an image's files; those of the first two have the run's image format."""
+
+_Content = TypeVar("_Content")
 
 
 class DamagedFileError(UserError):
@@ -252,12 +254,7 @@ class RunFolder:
 
     def image(self, kind: str, row: Row) -> Tensor:
         """A stored image, uint8 with shape (3, H, W); see `content`."""
-        content = self.content(kind, row)
-        try:
-            found = decode(content)
-        except ValueError as error:
-            name = self.name(kind, row.id)
-            raise DamagedFileError(self.path, name, f"is damaged ({error})") from error
+        found = self._decoded(kind, row, decode)
         self._check_size(kind, row, (found.shape[1], found.shape[2]))
         return found
 
@@ -269,12 +266,7 @@ class RunFolder:
         """Last (M^z, M^x) of an image, boolean (H, W); None if the method has none."""
         if not self.has("masks", row):
             return None
-        content = self.content("masks", row)
-        try:
-            outer, inner = decode_masks(content)
-        except ValueError as error:
-            name = self.name("masks", row.id)
-            raise DamagedFileError(self.path, name, f"is damaged ({error})") from error
+        outer, inner = self._decoded("masks", row, decode_masks)
         self._check_size("masks", row, (outer.shape[0], outer.shape[1]))
         return outer, inner
 
@@ -282,12 +274,7 @@ class RunFolder:
         """Where an image was allowed to change, boolean (H, W); None if everywhere."""
         if not self.has("regions", row):
             return None
-        content = self.content("regions", row)
-        try:
-            found = decode_region(content)
-        except ValueError as error:
-            name = self.name("regions", row.id)
-            raise DamagedFileError(self.path, name, f"is damaged ({error})") from error
+        found = self._decoded("regions", row, decode_region)
         self._check_size("regions", row, (found.shape[0], found.shape[1]))
         return found
 
@@ -297,13 +284,15 @@ class RunFolder:
         "index" is (steps,); "x_t" (steps, 3, H, W), "z" in the space of the method's walk (x_t
         again where that holds no pictures), and "mask_z", "mask_x" boolean (steps, 1 or 3, H, W).
         """
-        content = self.content("trace", row)
+        return self._decoded("trace", row, _decode_trace)
+
+    def _decoded(self, kind: str, row: Row, decode: Callable[[bytes], _Content]) -> _Content:
+        """What a file of an image holds; see `content`."""
+        content = self.content(kind, row)
         try:
-            steps = safetensors.torch.load(content)
-            _check_trace(steps)
-            return steps
+            return decode(content)
         except (safetensors.SafetensorError, ValueError, KeyError) as error:
-            name = self.name("trace", row.id)
+            name = self.name(kind, row.id)
             raise DamagedFileError(self.path, name, f"is damaged ({one_line(error)})") from error
 
     def _check_size(self, kind: str, row: Row, size: tuple[int, int]) -> None:
@@ -344,8 +333,9 @@ def _understood(content: bytes, path: Path) -> tuple[dict[str, Any], RunConfig]:
     return manifest, config
 
 
-def _check_trace(steps: Mapping[str, Tensor]) -> None:
-    """Raise ValueError (or KeyError) unless the tensors of a trace fit each other."""
+def _decode_trace(content: bytes) -> dict[str, Tensor]:
+    """The tensors of a trace; raises ValueError or KeyError unless they fit each other."""
+    steps = safetensors.torch.load(content)
     x_t, masks = steps["x_t"], (steps["mask_z"], steps["mask_x"])
     count, size = len(x_t), x_t.shape[2:]
     fits = (
@@ -359,6 +349,7 @@ def _check_trace(steps: Mapping[str, Tensor]) -> None:
     )
     if not fits:
         raise ValueError("its tensors do not fit each other")
+    return steps
 
 
 def _finite(value: Any) -> bool:

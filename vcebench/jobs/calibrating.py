@@ -68,7 +68,7 @@ class Calibration:
     """A method's unit, and all that was tried, by unit.
 
     Attributes:
-        preset: id that the unit holds for, see `vcebench.methods.registry.Entry.preset`.
+        preset: id that the unit holds for, see `vcebench.methods.core.entry.Entry.preset`.
         chosen: the trial whose unit it is.
         trials: all of them.
         inputs: the images, uint8 (3, H, W).

@@ -10,14 +10,14 @@ from typing import Literal
 
 from vcebench.data.files import BadImageError, picture_size, read_picture
 from vcebench.data.listed import UNLABELLED, ListedSet
-from vcebench.data.registry import DatasetEntry, dataset_entry, open_dataset
+from vcebench.data.registry import DATASETS, DatasetEntry, dataset_entry, open_dataset
 from vcebench.data.spread import spread
 from vcebench.errors import UserError, one_line
 from vcebench.weights.cards import CARDS, METHOD_ROLES, ROLES, RUN_ROLES, Card
 from vcebench.weights.latents import LATENT_ROLES, LATENTS, latent_advice, latents_there
 from vcebench.weights.reading import read_state
 from vcebench.weights.shipped import NetworkFileError
-from vcebench.weights.store import advice, locate, read_checksums, verify
+from vcebench.weights.store import advice, locate, read_checksums, verify, weights_root
 
 State = Literal["ok", "missing", "wrong", "optional", "note"]
 
@@ -58,6 +58,20 @@ def check(
         return [Finding("images and networks", "ok", "ship with the package")]
     networks = [*_networks(dataset, weights, thorough), *_latents(dataset, weights)]
     return [*_images(entry, data_root), *networks]
+
+
+def also_lacking(dataset: str | None, data_root: Path | None, error: UserError) -> str:
+    """What else has to be fetched, if an error says that a published set's images are not there.
+
+    Returns "; also …" for each of its networks that lacks; "" for any other error.
+    """
+    if dataset not in DATASETS or DATASETS[dataset].embedded:
+        return ""
+    images, *others = check(dataset, data_root, weights_root(None))
+    if images.state != "missing" or images.detail != one_line(error):
+        return ""
+    networks = [f for f in others if f.state == "missing" and not f.item.startswith("images")]
+    return "".join(f"; also {finding.item}: {finding.detail}" for finding in networks)
 
 
 def _images(entry: DatasetEntry, root: Path | None) -> Iterator[Finding]:

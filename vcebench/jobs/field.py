@@ -5,7 +5,6 @@ Every row has the first images of the same split, so that rows compare: of slow 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -88,19 +87,3 @@ def unable(method: str, dataset: str, task: str) -> str | None:
         if entry.region == "truth" and not isinstance(images, HasTruth | HasRegions):
             return f"the true region of {dataset} {task} is not known"
     return reason
-
-
-_BUDGET = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-
-
-def seconds(text: str) -> float:
-    """A budget of time in seconds; raises `UserError`.
-
-    >>> seconds("2h"), seconds("1h30m"), seconds("45s")
-    (7200.0, 5400.0, 45.0)
-    """
-    found = _BUDGET.fullmatch(text.strip().lower())
-    if not text.strip() or found is None:
-        raise UserError(f"--budget is {text!r}; write 2h, 90m or 1h30m")
-    hours, minutes, rest = (float(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + rest

@@ -14,7 +14,7 @@ from vcebench.jobs.sweep import evaluate_on_first
 from vcebench.methods.registry import METHODS
 from vcebench.models.shipped import digests
 from vcebench.results.collection import FIELD as TABLE
-from vcebench.results.collection import chosen, committed, file_name, write_rows
+from vcebench.results.collection import Collection, chosen, committed, file_name, write_rows
 from vcebench.results.measurements import Measurement, StoredRun
 
 FIGURES = (
@@ -27,9 +27,7 @@ FIGURES = (
 other work."""
 
 
-def gather(
-    dataset: str, stored: Sequence[StoredRun], folder: Path | None = None
-) -> list[Measurement]:
+def gather(dataset: str, stored: Iterable[StoredRun], folder: Path | None = None) -> Collection:
     """One figure per (task, method, metric): of stored runs, else committed.
 
     Args:
@@ -39,24 +37,22 @@ def gather(
 
     Returns:
         Figures of the first 64 images, in the order of the file; of methods that are not of the
-        field too, if they ran. Runs with other networks than those that ship now are left out.
+        field too, if they ran. Runs with other networks than those that ship now are left out, with
+        a remark each.
     """
     best = {row.key: row for row in committed(dataset, TABLE, folder)}
-    fresh = [
-        figure
-        for run in _own(dataset, stored)
-        if outdated(run) is None
-        for figure in run.figures
-        if figure.images == IMAGES and figure.metric in FIGURES
-    ]
+    fresh, remarks = [], []
+    for run in _own(dataset, stored):
+        if (line := _outdated(run)) is not None:
+            remarks.append(line)
+            continue
+        fresh += [f for f in run.figures if f.images == IMAGES and f.metric in FIGURES]
     best |= {row.key: row for row in chosen(fresh)}
     tasks = tasks_of(dataset)
     order = list(dict.fromkeys([*FIELD, *METHODS]))
     rows = [row for row in best.values() if row.method in METHODS and row.task in tasks]
-    return sorted(
-        rows,
-        key=lambda r: (tasks.index(r.task), order.index(r.method), FIGURES.index(r.metric)),
-    )
+    rows.sort(key=lambda r: (tasks.index(r.task), order.index(r.method), FIGURES.index(r.metric)))
+    return Collection(tuple(rows), tuple(remarks))
 
 
 def _own(dataset: str, stored: Iterable[StoredRun]) -> list[StoredRun]:
@@ -69,7 +65,7 @@ def _own(dataset: str, stored: Iterable[StoredRun]) -> list[StoredRun]:
     ]
 
 
-def outdated(run: StoredRun) -> str | None:
+def _outdated(run: StoredRun) -> str | None:
     """A line if a run's images were made with other networks than ship now; else None."""
     config = run.config
     task = dataset_entry(config.dataset).task(config.task)
@@ -79,12 +75,6 @@ def outdated(run: StoredRun) -> str | None:
     if not others:
         return None
     return f"{run.path} is left out: made with another {', '.join(others)} network than ships now"
-
-
-def remarks(dataset: str, stored: Iterable[StoredRun]) -> list[str]:
-    """What is said of runs that are left out."""
-    found = [outdated(run) for run in _own(dataset, stored)]
-    return [line for line in found if line is not None]
 
 
 def evaluate_longer(

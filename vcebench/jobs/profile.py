@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor, nn
 
 from vcebench.data.base import ImageSet
 from vcebench.errors import UserError
@@ -26,21 +23,14 @@ from vcebench.jobs import session
 from vcebench.jobs.plan import existing
 from vcebench.jobs.plan import plan as plan_of
 from vcebench.jobs.sweep import output_of
-from vcebench.methods.core.guidance import Guidance
-from vcebench.methods.core.method import NOTHING, Explanation, Extras, Method, Trace
-from vcebench.methods.core.noise import Noise
-from vcebench.methods.core.prior import Prior
 from vcebench.models.bundle import Bundle
-from vcebench.models.classifier import over
 from vcebench.results.measurements import stored_runs
 from vcebench.running import cost
 from vcebench.running.assemble import networks_of
-from vcebench.running.clock import Clock, TimedNetwork
-from vcebench.running.engines.base import Done
-from vcebench.running.engines.local import LocalEngine
+from vcebench.running.clock import Clock
 from vcebench.running.progress import Progress
 from vcebench.running.runner import run
-from vcebench.running.tries import Outcome, Try, of_method
+from vcebench.running.timed import FILES, PHASES, TimedEngine
 from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig
 from vcebench.settings.request import resolve_device
@@ -49,11 +39,6 @@ PROFILE = "profile.json"
 EFFICIENCY = "7"  # the paper's table of time and memory
 PUBLISHED_IMAGES, CPU_IMAGES = 1000, 20
 """Images that the papers measure time and memory on, and what a CPU does in minutes."""
-WAITING = "waiting"
-STEP, FILES = "masks and update", "input and output"
-PHASES = ("prior", "classifier", "perceptual", STEP, "noise", "judging", FILES)
-"""classifier (the robust one too) and perceptual: of the guidance, forward and backward. judging:
-the classifier's decisions on inputs and stored images. input and output: all around the method."""
 
 
 @dataclass(frozen=True)
@@ -98,120 +83,12 @@ class Profile:
         return {**head, "s/image": each, **shares, "peak MiB": self.memory_mib}
 
 
-@dataclass(frozen=True)
-class _TimedMethod(Method):
-    """A method whose own arithmetic, networks and noise apart, is a phase."""
-
-    inner: Method
-    clock: Clock
-
-    @property
-    def steps(self) -> int:
-        return self.inner.steps
-
-    def evaluations(self) -> tuple[int, int]:
-        return self.inner.evaluations()
-
-    def explain(
-        self,
-        x: Tensor,
-        target: Tensor,
-        *,
-        prior: Prior | None,
-        guidance: Guidance,
-        noise: Noise,
-        trace: Trace | None = None,
-        extras: Extras = NOTHING,
-    ) -> Explanation:
-        with self.clock.phase(STEP):
-            return self.inner.explain(
-                x,
-                target,
-                prior=prior,
-                guidance=guidance,
-                noise=noise,
-                trace=trace,
-                extras=extras,
-            )
-
-
-@dataclass(frozen=True)
-class _TimedNoise:
-    inner: Noise
-    clock: Clock
-
-    def draw(
-        self,
-        purpose: str,
-        step: int,
-        inner_step: int = 0,
-        pass_index: int = 0,
-        shape: tuple[int, ...] | None = None,
-    ) -> Tensor:
-        with self.clock.phase("noise"):
-            return self.inner.draw(purpose, step, inner_step, pass_index, shape)
-
-
-@dataclass(frozen=True)
-class _TimedWorker(Worker):
-    clock: Clock = field(kw_only=True)
-
-    def explain(
-        self,
-        tries: Sequence[Try],
-        stop: threading.Event | None = None,
-        on_step: Callable[[], None] | None = None,
-    ) -> list[Outcome]:
-        with self.clock.phase(FILES):
-            return super().explain(tries, stop, on_step)
-
-    def _method(self, tries: Sequence[Try]) -> Method:
-        others, timed = of_method(tries[0].settings), self.method
-        if not others or not isinstance(timed, _TimedMethod):
-            return timed
-        return replace(timed, inner=replace(timed.inner, **others))
-
-    @contextmanager
-    def _noise(self, padded: Sequence[Try], x: Tensor) -> Iterator[Noise]:
-        with super()._noise(padded, x) as noise:
-            yield _TimedNoise(noise, self.clock)
-
-
-class _TimedEngine(LocalEngine):
-    """The local engine; while the main thread waits for it, it does neither input nor output."""
-
-    clock: Clock
-
-    def collect(self) -> Done:
-        with self.clock.phase(WAITING):
-            return super().collect()
-
-
-def timed(worker: Worker, clock: Clock) -> Worker:
-    """The same worker with clocks around its networks, its method and its noise."""
-    values = {f.name: getattr(worker, f.name) for f in fields(Worker)}
-    judge, guide, phi = worker.classifier, worker.guide, worker.perceptual
-    prior, robust = worker.prior, worker.robust
-    if isinstance(phi, nn.Module):
-        phi = TimedNetwork(phi, clock, "perceptual")
-    values |= {
-        "method": _TimedMethod(worker.method, clock),
-        "prior": prior and prior.over(TimedNetwork(prior.network, clock, "prior")),
-        "classifier": over(judge, TimedNetwork(judge.network, clock, "judging")),
-        "guide": over(guide, TimedNetwork(guide.network, clock, "classifier")),
-        "robust": robust and over(robust, TimedNetwork(robust.network, clock, "classifier")),
-        "perceptual": phi,
-    }
-    return _TimedWorker(**values, clock=clock)
-
-
 def profile(
     config: RunConfig,
     images: ImageSet,
     bundle: Bundle,
     output: Path,
     threads: int | None = None,
-    progress: Callable[[RunConfig], Progress] = Progress,
     data_root: Path | None = None,
 ) -> Profile:
     """Make a run with clocks. The run is like any other, and can be evaluated.
@@ -220,21 +97,20 @@ def profile(
         config, images, bundle: of the run.
         output: run folder; one that does not exist or holds no row yet.
         threads: batches at a time on a CPU.
-        progress, data_root: see `vcebench.running.runner.run`.
+        data_root: see `vcebench.running.runner.run`.
     """
     clock = Clock(torch.device(config.device))
-    engines: list[_TimedEngine] = []
+    engines: list[TimedEngine] = []
 
-    def launch(config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> _TimedEngine:
+    def launch(config: RunConfig, worker: Worker, on_step: Callable[[int], None]) -> TimedEngine:
         cost.reset_peak_memory(worker.device)
-        engine = _TimedEngine(timed(worker, clock), threads, on_step)
-        engine.clock = clock
+        engine = TimedEngine(worker, clock, threads, on_step)
         engines.append(engine)
         return engine
 
     started = time.perf_counter()
     with clock.phase(FILES):
-        folder = run(config, images, output, bundle, threads, progress, data_root, launch)
+        folder = run(config, images, output, bundle, threads, Progress, data_root, launch)
     seconds = time.perf_counter() - started
     memory, memory_of = engines[0].peak_memory()
     rows = folder.rows()
@@ -251,8 +127,7 @@ def profile(
         threads=threads or torch.get_num_threads(),
         backward=sum(row.backward or 0 for row in rows) / len(rows),
     )
-    with writing(folder.path):
-        inside.write_lasting(folder.path, PROFILE, (dump(asdict(found)) + "\n").encode())
+    _keep(found, folder.path)
     return found
 
 
@@ -274,14 +149,13 @@ def profiled(
         return stored(output)
     bundle = networks_of(config)
     if not (output.exists() and RunFolder(output).rows()):
-        found = profile(config, images, bundle, output, threads, data_root=data_root)
+        found = profile(config, images, bundle, output, threads, data_root)
         folder = RunFolder(output)
         session.keep(session.Result(folder, evaluate(folder, bundle, threads=threads)))
         return found
     with tempfile.TemporaryDirectory(prefix="vcebench-") as scratch:
         found = profile(config, images, bundle, Path(scratch) / "run", threads)
-    with writing(output):
-        inside.write_lasting(output, PROFILE, (dump(asdict(found)) + "\n").encode())
+    _keep(found, output)
     return found
 
 
@@ -350,3 +224,9 @@ def stored(folder: Path) -> Profile:
         raise UserError(
             f"{folder / PROFILE} cannot be read; remove it and profile again"
         ) from error
+
+
+def _keep(found: Profile, folder: Path) -> None:
+    """Write a profile into its run folder."""
+    with writing(folder):
+        inside.write_lasting(folder, PROFILE, (dump(asdict(found)) + "\n").encode())

@@ -110,15 +110,14 @@ def run_seeds(
 
     The runs lie in sub-folders seed-<s> of the output folder.
     """
+    more = (threads, progress, data_root, launch, custom)
     if seeds < 2:
-        more = (threads, progress, data_root, launch, custom)
         return [run_and_measure(config, images, output, *more)]
     base = output or RUNS / config.folder_name(seeds)
     results = []
     for seed in range(config.seed, config.seed + seeds):
         one = config.model_copy(update={"seed": seed})
         path = base / f"seed-{seed}"
-        more = (threads, progress, data_root, launch, custom)
         results.append(run_and_measure(one, images, path, *more))
     return with_diversity(results, networks_of(config))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from vcebench.errors import UserError, one_line
+from vcebench.models.diffusers_config import SCHEDULER, read_config
 
-_SCHEDULER = Path("scheduler", "scheduler_config.json")
 _STEPS = 1000
 
 _TRAINED_ALIKE = frozenset(
@@ -70,7 +69,8 @@ def load_diffusers(folder: Path) -> tuple[nn.Module, int, tuple[str, ...]]:
     # A name that is no folder here would be looked up among models fetched from the hub.
     if not place.is_dir():
         raise UserError(f"there is no folder {folder}; give the folder of the diffusers model")
-    _check_network(_read_json(place / "config.json"), place)
+    described = place / "config.json"
+    _check_network(read_config(described) if described.is_file() else {}, place)
     steps, notes = _steps(folder)
     try:
         load: Any = UNet2DModel.from_pretrained
@@ -105,13 +105,13 @@ def _check_network(config: dict[str, Any], place: Path) -> None:
 def _steps(folder: Path) -> tuple[int, tuple[str, ...]]:
     """T of the scheduler of a model's folder, in it or beside it; 1,000 where there is none."""
     base = folder.resolve()
-    places = [base / _SCHEDULER, base / _SCHEDULER.name]
+    places = [base / SCHEDULER, base / SCHEDULER.name]
     if base.name == "unet":
-        places.append(base.parent / _SCHEDULER)
+        places.append(base.parent / SCHEDULER)
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         return _STEPS, (
-            f"{folder.name}: no {_SCHEDULER} is there: taken as trained on DDPM's {_STEPS} linear "
+            f"{folder.name}: no {SCHEDULER} is there: taken as trained on DDPM's {_STEPS} linear "
             "steps, to predict noise",
         )
     return _linear_steps(path), ()
@@ -119,7 +119,7 @@ def _steps(folder: Path) -> tuple[int, tuple[str, ...]]:
 
 def _linear_steps(path: Path) -> int:
     """T of a scheduler's configuration; whatever makes other noise levels or targets is refused."""
-    config = _read_json(path)
+    config = read_config(path)
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in _TRAINED_ALIKE:
         raise UserError(f"{path}: {kind} does not sample what was trained on DDPM's chain")
@@ -147,16 +147,3 @@ def _linear_steps(path: Path) -> int:
             shown = "given" if isinstance(found, list) else found
             raise UserError(f"{path}: {name} is {shown}, only {value} is supported for T = {steps}")
     return steps
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A configuration of diffusers; empty where there is no file."""
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {one_line(error)}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path} is damaged: it holds no entries")
-    return config

@@ -5,7 +5,6 @@ Only safetensors and tensors of pickles are read, and nothing is looked up on a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vcebench.errors import UserError, one_line
+from vcebench.models.diffusers_config import SCHEDULER, read_config
 from vcebench.models.latent import (
     Chain,
     Denoiser,
@@ -28,7 +28,6 @@ from vcebench.models.latent_layouts import STABLE_DIFFUSION_1, Layout
 from vcebench.weights.reading import load_file_safely
 
 EMBEDDING = "class_embedding.safetensors"
-_SCHEDULER = Path("scheduler", "scheduler_config.json")
 _SAID = "needs `pip install 'vcebench[latent]'`"
 _UNREADABLE = (OSError, ValueError, RuntimeError, TypeError, KeyError, SafetensorError)
 
@@ -51,7 +50,7 @@ def load_latent(path: Path, layout: Layout = STABLE_DIFFUSION_1) -> LatentModel:
 
 def _from_folder(folder: Path) -> LatentModel:
     diffusers, _ = libraries()
-    kind = _read_json(folder / "vae" / "config.json").get("_class_name", "AutoencoderKL")
+    kind = read_config(folder / "vae" / "config.json").get("_class_name", "AutoencoderKL")
     if kind not in ("AutoencoderKL", "VQModel"):
         raise UserError(f"{folder / 'vae'} holds a {kind}; an AutoencoderKL or a VQModel is read")
     autoencoder = _part(folder, "vae", getattr(diffusers, kind))
@@ -60,7 +59,7 @@ def _from_folder(folder: Path) -> LatentModel:
         network=Denoiser(unet),
         autoencoder=(VQAutoencoder if kind == "VQModel" else KLAutoencoder)(autoencoder),
         scaling=float(autoencoder.config.scaling_factor),
-        chain=_chain(folder / _SCHEDULER),
+        chain=_chain(folder / SCHEDULER),
         words=_words(folder, None) if (folder / "text_encoder").is_dir() else None,
         classes=_embedding(folder / EMBEDDING) if (folder / EMBEDDING).is_file() else None,
     )
@@ -111,7 +110,7 @@ def _embedding(path: Path) -> Tensor:
 
 def _chain(path: Path) -> Chain:
     """The noise levels of a scheduler's file; what was trained on others is refused."""
-    config = _read_json(path)
+    config = read_config(path)
     wanted = {
         "beta_schedule": "scaled_linear",
         "num_train_timesteps": 1000,
@@ -213,13 +212,3 @@ def libraries() -> tuple[Any, Any]:
     for library in (diffusers, transformers):  # they would draw bars for files of kilobytes
         library.utils.logging.disable_progress_bar()
     return diffusers, transformers
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path} is damaged: it holds no entries")
-    return config

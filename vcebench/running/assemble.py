@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import torch
@@ -103,21 +104,8 @@ def build_worker(
         UserError: a network is missing, or a setting of the method or the tier does not fit.
     """
     needs = method.needs - ({"perceptual"} if guidance.lambda_perceptual == 0 else frozenset())
-    for role in sorted(needs - {"tokens"}):  # those are words that a latent network is told
-        given = "autoencoder" if role in CODED else "latent" if role in LATENT else role
-        if getattr(bundle, "prior" if role in WALKED else given, None) is None:
-            raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
-    if needs & (CODED | LATENT) and precision in HALF:
-        raise UserError(f"{name} runs in full precision only; use --precision exact or fast")
+    _refuse(name, method, needs, bundle, shape, precision)
     prior, perceptual = bundle.prior, bundle.perceptual
-    with user_errors():
-        method.check(prior, shape)
-        method.check_classifier(bundle.explained)
-    if precision in HALF and method.evaluations()[1]:
-        raise UserError(
-            f"{name} goes back through the network it walks on, and what {precision} does to its "
-            "flips is not measured; use precision exact or fast"
-        )
     recorder = recorder_for(device)
     grey = bundle.channels == 1
 
@@ -134,7 +122,7 @@ def build_worker(
         method=method,
         prior=None if prior is None else prior.over(as_run(prior.network, "prior", Captured)),
         classifier=over(judge, Coloured(judge.network)) if grey else judge,
-        guide=guide(bundle.explained, "classifier"),
+        guide=guide(judge, "classifier"),
         perceptual=as_run(perceptual, "perceptual network")
         if perceptual is not None and "perceptual" in needs
         else None,
@@ -149,6 +137,31 @@ def build_worker(
         channels=bundle.channels,
         **how,
     )
+
+
+def _refuse(
+    name: str,
+    method: Method,
+    needs: Set[str],
+    bundle: Bundle,
+    shape: tuple[int, int, int],
+    precision: Precision,
+) -> None:
+    """Raise what `build_worker` raises: what lacks, and what does not fit."""
+    for role in sorted(needs - {"tokens"}):  # those are words that a latent network is told
+        given = "autoencoder" if role in CODED else "latent" if role in LATENT else role
+        if getattr(bundle, "prior" if role in WALKED else given, None) is None:
+            raise UserError(f"{name} needs a {role} network, and there is none; give {given}=…")
+    if needs & (CODED | LATENT) and precision in HALF:
+        raise UserError(f"{name} runs in full precision only; use --precision exact or fast")
+    with user_errors():
+        method.check(bundle.prior, shape)
+        method.check_classifier(bundle.explained)
+    if precision in HALF and method.evaluations()[1]:
+        raise UserError(
+            f"{name} goes back through the network it walks on, and what {precision} does to its "
+            "flips is not measured; use precision exact or fast"
+        )
 
 
 def _shape(config: RunConfig) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,7 +25,7 @@ from vcebench.running import cost
 from vcebench.running.assemble import worker_of
 from vcebench.running.runner import pending
 from vcebench.running.tries import Try, of_method
-from vcebench.running.worker import CancelledError, Worker
+from vcebench.running.worker import Worker
 from vcebench.settings.config import RunConfig, differences
 from vcebench.settings.request import method_of, told_region
 

@@ -27,12 +27,9 @@ from vcebench.methods.core.prior import Prior
 from vcebench.methods.core.regions import Region
 from vcebench.methods.core.space import Autoencoder, SemanticAutoencoder
 from vcebench.models.classifier import Decision, TargetClassifier, remembered
+from vcebench.running.steps import StepHook
 from vcebench.running.tries import Item, Outcome, Try, of_method
 from vcebench.settings.config import GuidanceConfig
-
-
-class CancelledError(Exception):
-    """The batch was given up because the run is being stopped."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class Worker:
         x = self.walked([t.item.image for t in padded], [t.item.id for t in padded])
         judge = remembered(self.classifier)
         decision = self._decide(judge, x, padded)
-        hook = _StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
+        hook = StepHook([i for i, t in enumerate(tries) if t.item.traced], stop, on_step)
         guidance = self._guidance(padded, decision)
         with self._noise(padded, x) as noise:
             region = self._region(padded, lambda: guidance.bind(x, decision.target), noise)
@@ -196,7 +193,7 @@ class Worker:
         x: Tensor,
         decision: Decision,
         found: Explanation,
-        hook: _StepHook,
+        hook: StepHook,
     ) -> list[Outcome]:
         """Quantise the counterfactuals and ask the classifier about what will be stored."""
         finite = found.x_cf.isfinite().flatten(1).all(dim=1)
@@ -270,60 +267,3 @@ class Worker:
         if region is not None:
             files[f"regions/{attempt.item.id}.png"] = encode_region(region)
         return files
-
-
-class _StepHook:
-    """Trace of some rows of a batch; also where a batch reports progress and can be stopped."""
-
-    def __init__(
-        self,
-        rows: Sequence[int],
-        stop: threading.Event | None,
-        on_step: Callable[[], None] | None,
-    ) -> None:
-        self._rows = list(rows)
-        self._stop = stop
-        self._on_step = on_step
-        self._steps: list[dict[str, Tensor]] = []
-
-    @property
-    def keeps(self) -> bool:
-        """Some rows are traced."""
-        return bool(self._rows)
-
-    def record(
-        self,
-        step: int,
-        i: int,
-        z: Tensor,
-        x_t: Tensor,
-        mask_z: Tensor | None,
-        mask_x: Tensor | None,
-    ) -> None:
-        """See `vcebench.methods.core.method.Trace`."""
-        if self._stop is not None and self._stop.is_set():
-            raise CancelledError
-        if self._on_step is not None:
-            self._on_step()
-        if not self._rows:
-            return
-        everywhere = torch.ones_like(x_t[:, :1], dtype=torch.bool)
-        self._steps.append(
-            {
-                "index": torch.full((len(x_t),), i),
-                # A code or latent is no picture: what is made of it takes its place.
-                "z": (z if z.shape == x_t.shape else x_t).cpu().clone(),
-                "x_t": x_t.cpu().clone(),
-                "mask_z": (everywhere if mask_z is None else mask_z).cpu().clone(),
-                "mask_x": (everywhere if mask_x is None else mask_x).cpu().clone(),
-            }
-        )
-
-    def of(self, row: int) -> dict[str, Tensor]:
-        """The trace of one row: name → (steps, …); empty if the row is not traced."""
-        if row not in self._rows or not self._steps:
-            return {}
-        return {
-            name: torch.stack([step[name][row] for step in self._steps]).contiguous()
-            for name in self._steps[0]
-        }

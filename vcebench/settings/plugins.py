@@ -12,10 +12,11 @@ import sys
 from typing import Any
 
 from vcebench.errors import UserError, one_line
+from vcebench.methods.core.entry import Entry
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.method import Method
 from vcebench.methods.core.outside import guarded, wrapped
-from vcebench.methods.registry import METHODS, Entry
+from vcebench.methods.registry import METHODS
 from vcebench.settings.foreigncode import (
     METHODS_GROUP,
     from_entry_point,

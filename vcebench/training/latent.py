@@ -145,15 +145,15 @@ def denoiser_loss(latents: Tensor, conditions: Conditions, scaling: float, batch
     """
     ids, null = conditions
     kept = alphas_cumprod()[:, None, None, None]
+    shape = batch, *latents[0].chunk(2)[0].shape
 
     def loss(trained: nn.Module, generator: torch.Generator) -> Tensor:
         def draw(largest: int) -> Tensor:
             return torch.randint(largest, (batch,), generator=generator)
 
         chosen = draw(len(latents))
-        mean, log_variance = latents[chosen].float().chunk(2, dim=1)
-        noise, other = torch.randn((2, *mean.shape), generator=generator)
-        x = scaling * (mean + (0.5 * log_variance).exp() * other)
+        noise, other = torch.randn((2, *shape), generator=generator)
+        x = sampled(latents[chosen], scaling, other)
         low = torch.rand(batch, generator=generator) < SHARE
         t = torch.where(low, draw(FOCUS), draw(len(kept)))
         told = ids[chosen, draw(ids.shape[1])]
@@ -186,6 +186,18 @@ def posteriors(network: Any, images: Tensor, batch: int = 64) -> Tensor:
         posterior = network.encode(augment.to_network(images[start : start + batch])).latent_dist
         found.append(torch.cat([posterior.mean, posterior.logvar], dim=1).half())
     return torch.cat(found)
+
+
+def sampled(latents: Tensor, scaling: float, noise: Tensor) -> Tensor:
+    """Latents drawn from their posteriors, times their scaling: c·(μ + σ·noise).
+
+    Args:
+        latents: as from `posteriors`, with shape (B, 2·C, h, w).
+        scaling: c.
+        noise: with shape (B, C, h, w).
+    """
+    mean, log_variance = latents.float().chunk(2, dim=1)
+    return scaling * (mean + (0.5 * log_variance).exp() * noise)
 
 
 def scaling_factor(latents: Tensor) -> float:

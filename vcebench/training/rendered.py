@@ -1,7 +1,7 @@
-"""What the recipes of rendered sets share: pictures in memory, and the losses of each role.
+"""What the recipes share, those of rendered sets most: pictures in memory, and losses of a role.
 
-A source opens the pictures of a split: images uint8 (N, 3, H, W) and attributes float32 (N, A). It
-is called only when there is something to train.
+A source opens the pictures of a split: images uint8 (N, 3, H, W) and what they show, attributes
+float32 (N, A) unless said otherwise. It is called only when there is something to train.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ Source = Callable[[], tuple[Tensor, Tensor]]
 Opened = Callable[[], Loss]
 
 STEPS, RESPACING = 500, 200
-"""T and N of the rendered sets' priors."""
+"""T and N of the priors."""
 
 
-def prior_loss(source: Source, batch: int) -> Opened:
+def as_drawn(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures as they are."""
+    return x
+
+
+def prior_loss(source: Source, batch: int, change: Augment = as_drawn) -> Opened:
     """Diffusion on the pictures, four fifths of it on the timesteps that editing uses."""
 
     def open_data() -> Loss:
@@ -36,7 +41,7 @@ def prior_loss(source: Source, batch: int) -> Opened:
 
         def loss(network: nn.Module, generator: torch.Generator) -> Tensor:
             x, _ = augment.draw(images, batch, generator)
-            return diffusion(network, x, generator)
+            return diffusion(network, change(x, generator), generator)
 
         return loss
 

@@ -40,11 +40,6 @@ def read_state(path: Path, card: Card) -> dict[str, Tensor]:
     return fit_state({k.removeprefix(card.prefix): v for k, v in state.items()}, card, path)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict of a safetensors or PyTorch file of any network; raises NetworkFileError."""
-    return unwrap(load_file_safely(path), path)
-
-
 def load_file_safely(path: Path, numpy_pickle: bool = False) -> Any:
     """Content of a safetensors, PyTorch or (if told so) numpy pickle file; nothing is executed."""
     if not path.is_file():

@@ -10,7 +10,7 @@ from vcebench.methods import registry
 from vcebench.methods.core.bridge import Bridge, BridgePrior
 from vcebench.methods.core.errors import MethodError
 from vcebench.methods.core.method import Extras
-from vcebench.methods.release import stretched
+from vcebench.methods.rcsb import stretched
 
 
 class Direction(nn.Module):

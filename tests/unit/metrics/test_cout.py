@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcebench.metrics.cout import area, block_size, change_map, cout, transition_mask
+from vcebench.metrics.cout import area, block_size, change_map, cout
 
 
 def brightness(images):
@@ -142,11 +142,6 @@ def test_the_change_of_8_bit_images_is_exact():
     x, x_cf = torch.tensor([0, 255, 7]), torch.tensor([255, 0, 7])
     change = change_map(x.view(1, 3, 1, 1).byte(), x_cf.view(1, 3, 1, 1).byte())
     assert change.tolist() == [[[510]]]
-
-
-def test_the_mask_of_an_unchanged_image_is_zero():
-    x = random_images(0)
-    assert transition_mask(x, x).abs().max() == 0
 
 
 def test_area_counts_the_ends_half():

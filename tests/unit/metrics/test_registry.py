@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import vcebench.metrics
-from vcebench.metrics.populations import POPULATIONS
+from vcebench.metrics.populations import EMPTY_REASON
 from vcebench.metrics.registry import METRICS, MetricError, metric
 
 MODULES = sorted(Path(vcebench.metrics.__path__[0]).glob("*.py"))
@@ -55,7 +55,7 @@ def test_the_registry_is_the_protocol():
 @pytest.mark.parametrize("info", METRICS.values(), ids=list(METRICS))
 def test_entries_are_complete(info):
     assert info.range[0] < info.range[1]
-    assert info.population in POPULATIONS
+    assert info.population in EMPTY_REASON
     assert all((info.title, info.summary, info.reference.paper, info.reference.equation))
     assert (info.unit == "%") == (info.scale == 100)
 

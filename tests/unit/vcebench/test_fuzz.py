@@ -35,7 +35,7 @@ from vcebench.folders.store import Finished, open_store
 from vcebench.results.measurements import Measurement, read_csv, read_run, to_csv
 from vcebench.settings.config import PROTOCOL, build_config
 from vcebench.settings.custom import read_custom
-from vcebench.weights.reading import load_file_safely, read_tensors
+from vcebench.weights.reading import load_file_safely, unwrap
 
 Edit = tuple[str, float, bytes]
 
@@ -348,7 +348,12 @@ def test_checkpoints_execute_nothing(kind: str, changes: list[Edit]) -> None:
         path = place / f"weights.{kind}"
         path.write_bytes(mutate(checkpoints(trap)[kind], changes))
         arrays = kind.endswith("pkl")
-        found = read(lambda: load_file_safely(path, True) if arrays else read_tensors(path)) or {}
+
+        def tensors() -> Any:
+            content = load_file_safely(path, arrays)
+            return content if arrays else unwrap(content, path)
+
+        found = read(tensors) or {}
         assert not trap.exists()
         assert all(isinstance(value, torch.Tensor) for value in found.values())
         assert not (kind.startswith("forged") and "trap" in found)

@@ -20,7 +20,6 @@ REGIONS = (
     "background", "long hair", "body", "skin", "mouth", "eyes", "hair", "hat", "eyeglasses",
 )  # fmt: skip
 """Names of what a pixel can belong to, by number; brows are eyes, a beard is skin."""
-FULL: Window = (slice(0, SIZE), slice(0, SIZE))
 
 
 def window(top: int, bottom: int, left: int = 0, right: int = SIZE) -> Window:

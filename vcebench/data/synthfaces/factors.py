@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -107,10 +107,6 @@ class Factors:
     def skin_tone(self) -> NDArray[np.float64]:
         """Skin tone with shape (B,), 0 the lightest; the one identity factor that causes colour."""
         return self.identity[:, _IDENTITY_INDEX["skin_tone"]]
-
-    def as_dict(self) -> Mapping[str, NDArray[np.float64] | NDArray[np.bool_]]:
-        """Every factor by name, each with shape (B,)."""
-        return {name: self.value(name) for name in (*IDENTITY, *NUISANCE, *scm.NAMES)}
 
 
 _IDENTITY_INDEX = {name: column for column, name in enumerate(IDENTITY)}

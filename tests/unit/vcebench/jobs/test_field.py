@@ -7,7 +7,7 @@ import pytest
 from vcebench.cli import USAGE, main
 from vcebench.errors import UserError
 from vcebench.jobs import sweep as sweep_module
-from vcebench.jobs.field import FIELD, IMAGES, TASKS, field_plan, registered, seconds
+from vcebench.jobs.field import FIELD, IMAGES, TASKS, field_plan, registered
 from vcebench.jobs.plan import Planned, existing
 from vcebench.jobs.sweep import sweep
 from vcebench.methods.registry import METHODS
@@ -47,17 +47,6 @@ def test_only_embedded_sets_have_a_field():
         field_plan("celeba")
     with pytest.raises(UserError, match="did you mean synthfaces"):
         field_plan("synthface")
-
-
-@pytest.mark.parametrize(("text", "wanted"), [("2h", 7200), ("90m", 5400), ("1h30m", 5400)])
-def test_a_budget_is_hours_and_minutes(text, wanted):
-    assert seconds(text) == wanted
-
-
-@pytest.mark.parametrize("text", ["", "two hours", "2", "-1h", "1m2h"])
-def test_any_other_budget_is_one_sentence(text):
-    with pytest.raises(UserError, match="write 2h, 90m or 1h30m"):
-        seconds(text)
 
 
 def test_what_the_budget_does_not_reach_is_left(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from vcebench.data.registry import dataset_entry
-from vcebench.jobs.fieldrows import export, gather, remarks, waiting
+from vcebench.jobs.fieldrows import export, gather, waiting
 from vcebench.methods.registry import METHODS
 from vcebench.models.shipped import digests
 from vcebench.results.collection import committed, committed_usual
@@ -17,7 +17,7 @@ def test_runs_of_the_preset_on_64_images_count(tmp_path, fake_run):
     fake_run(runs / "a", metrics={"fr": 90.0}, images=64)
     fake_run(runs / "b", "pgd", metrics={"fr": 80.0}, images=64, settings={"tau": 3})
     fake_run(runs / "c", "svce", metrics={"fr": 70.0}, images=32)
-    rows = gather("digits", stored_runs(runs)[0], tmp_path)
+    rows = gather("digits", stored_runs(runs)[0], tmp_path).rows
     assert {(r.method, r.metric) for r in rows} == {
         *[("maskdime", metric) for metric in ("fr", "nfe", "nfe_per_try")]
     }
@@ -29,7 +29,7 @@ def test_what_is_committed_stays_until_it_is_measured_again(tmp_path, fake_run, 
     path = export(old, "digits", tmp_path)
     assert path.name == "digits-field.csv"
     fake_run(tmp_path / "runs/a", metrics={"fr": 90.0}, images=64)
-    rows = gather("digits", stored_runs(tmp_path / "runs")[0], tmp_path)
+    rows = gather("digits", stored_runs(tmp_path / "runs")[0], tmp_path).rows
     assert {r.method: r.value for r in rows if r.metric == "fr"} == {"maskdime": 90.0, "pgd": 60.0}
     export(rows, "digits", tmp_path)
     assert len(committed("digits", "field", tmp_path)) == len(rows)
@@ -52,7 +52,7 @@ def test_a_run_with_other_networks_than_ship_now_is_left_out(tmp_path, fake_run)
     for digest, count in ((now["classifier"], 3), ("0" * 64, 0)):
         networks = {"classifier": {"name": "a network", "sha256": digest}}
         (path / "manifest.json").write_text(json.dumps({**manifest, "networks": networks}))
-        stored = stored_runs(tmp_path / "runs")[0]
-        assert len(gather("digits", stored, tmp_path)) == count
-    (line,) = remarks("digits", stored)
+        found = gather("digits", stored_runs(tmp_path / "runs")[0], tmp_path)
+        assert len(found.rows) == count
+    (line,) = found.remarks
     assert line == f"{path} is left out: made with another classifier network than ships now"

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
-from vcebench.cli import main
+from vcebench.cli import USAGE, main
 from vcebench.folders.runfolder import RunFolder
 from vcebench.jobs import profile
-from vcebench.jobs.profile import PHASES, PROFILE, profiled, stored, table_profiles
+from vcebench.jobs.profile import PROFILE, profiled, stored, table_profiles
 from vcebench.models.bundle import Bundle
-from vcebench.running.assemble import worker_of
-from vcebench.running.clock import Clock, TimedNetwork
-from vcebench.running.precision import in_precision
+from vcebench.running.timed import PHASES
 from vcebench.settings.request import Request, resolve
 
-CPU = torch.device("cpu")
 TINY = {"tau": 3, "guidance_scale": 40.0, "top_k": 0.3}
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that advances by one second whenever it is read."""
-    seconds: Iterator[int] = iter(range(1000))
-    monkeypatch.setattr(time, "perf_counter", lambda: float(next(seconds)))
-    return Clock(CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -44,51 +29,6 @@ def asked(**values: Any) -> Any:
     return resolve(
         Request("maskdime", "digits", limit=6, batch_size=4, device="cpu", settings=TINY, **values)
     )
-
-
-def test_an_inner_phase_stops_the_outer_ones_clock(clock: Clock) -> None:
-    with clock.phase("outer"), clock.phase("inner"):
-        pass
-    assert dict(clock.seconds) == {"outer": 2.0, "inner": 1.0}
-
-
-def test_phases_left_open_by_an_error_end_with_the_one_around_them(clock: Clock) -> None:
-    def fail() -> None:
-        with clock.phase("outer"):
-            clock.enter("left open")
-            raise ValueError
-
-    with pytest.raises(ValueError):  # noqa: PT011
-        fail()
-    with clock.phase("next"):
-        pass
-    assert clock.seconds["left open"] == 1.0
-    assert clock.seconds["next"] == 1.0
-
-
-def test_backward_passes_are_timed_where_they_happen(clock: Clock) -> None:
-    network = TimedNetwork(nn.Linear(3, 1).requires_grad_(False), clock, "network")
-    x = torch.ones(2, 3, requires_grad=True)
-    with clock.phase("rest"):
-        out = network(x).sum()
-        forward = clock.seconds["network"]
-        torch.autograd.grad(out, x)
-    assert (forward, clock.seconds["network"]) == (1.0, 2.0)
-
-
-@pytest.mark.parametrize("precision", ["exact", "bf16"])
-def test_a_timed_network_has_the_same_values_and_gradients(precision: Any) -> None:
-    torch.manual_seed(0)
-    plain = in_precision(
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU()).requires_grad_(False), precision
-    )
-    x = torch.randn(2, 3, 8, 8)
-    found = []
-    for network in (plain, TimedNetwork(plain, Clock(CPU), "network")):
-        at = x.clone().requires_grad_()
-        out = network(at)
-        found.append((out, torch.autograd.grad(out.square().sum(), at)[0]))
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -163,23 +103,10 @@ def test_backward_passes_through_the_prior_have_a_column(bundle: Bundle, tmp_pat
     assert stored(tmp_path / "run").row()["backward"] == 6
 
 
-def test_a_robust_classifiers_time_is_a_classifiers(bundle: Bundle, tmp_path: Path) -> None:
-    networks = replace(bundle, robust=bundle.classifier)
-    asked = Request("dvce", "digits", limit=2, batch_size=2, device="cpu", settings={"tau": 2})
-    worker = worker_of(resolve(asked)[0], networks)
-    clock = Clock(CPU)
-    found = profile.timed(worker, clock)
-    assert worker.robust is not None
-    assert found.robust is not None
-    with torch.no_grad():
-        found.robust.network(torch.zeros(1, 3, 32, 32))
-    assert clock.seconds.keys() == {"classifier"}
-    assert found.robust.network is not worker.robust.network
-
-
 def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["profile", "--dataset", "digits", "--method", "maskdime", "--limit", "2"]
-    words += ["--batch-size", "2", "--tau", "3", "--runs", str(tmp_path), "--format", "json"]
+    words += ["--batch-size", "2", "--tau", "3", "--set", "top-k=0.3"]
+    words += ["--runs", str(tmp_path), "--format", "json"]
     assert main(words) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["n"], row["NFE"]) == (2, 3 * row["tries"] / 2)
@@ -187,4 +114,10 @@ def test_the_command_prints_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[
     shares = [row[f"{name}, %"] for name in PHASES]
     assert sum(shares) == pytest.approx(100, abs=0.5)
     (folder,) = tmp_path.iterdir()
+    assert RunFolder(folder).config().settings["top_k"] == 0.3
     assert (folder / "metrics.json").exists()
+
+
+def test_settings_are_one_methods(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "--dataset", "digits", "--set", "top-k=0.3"]) == USAGE
+    assert "say --method too" in capsys.readouterr().err
