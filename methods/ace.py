@@ -114,8 +114,7 @@ class ACEAttack(Descending):
         return chain(prior, z, self.filter_steps, draw, differentiable=True)
 
     def loss(self, state: Descent, images: Tensor) -> Tensor:
-        guidance = state.guidance
-        return -guidance.weights.classifier.log_prob(images, guidance.target)
+        return -state.guidance.log_prob(images)
 
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
         return self.moved(state, torch.sign(gradient + self.pull(state, state.v - state.x_unit)))

@@ -194,8 +194,7 @@ class ECED(Descending):
         return torch.cat([decoder.decode(latent[None]) for decoder, latent in pictures])
 
     def loss(self, state: Descent, images: Tensor) -> Tensor:
-        guidance = state.guidance
-        return -guidance.weights.classifier.log_prob(images, guidance.target)
+        return -state.guidance.log_prob(images)
 
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
         scene: Scene = state.memory

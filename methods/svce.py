@@ -55,8 +55,7 @@ class SVCE(Descending):
         return 2 * v - 1
 
     def loss(self, state: Descent, images: Tensor) -> Tensor:
-        guidance = state.guidance
-        return -guidance.weights.classifier.log_prob(images, guidance.target)
+        return -state.guidance.log_prob(images)
 
     def rule(self, state: Descent, gradient: Tensor) -> Tensor:
         books: Books = state.memory

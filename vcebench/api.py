@@ -24,9 +24,9 @@ from vcebench.models.given import (
     prior_of,
     walked,
 )
-from vcebench.models.networks import common_device, evaluation_mode
+from vcebench.models.networks import check_finite, common_device, evaluation_mode
 from vcebench.running.already import unsettled
-from vcebench.running.assemble import build_worker, check_finite
+from vcebench.running.assemble import build_worker
 from vcebench.running.engines.local import LocalEngine
 from vcebench.running.given import check_segments, items_of, levels_of, targets_of
 from vcebench.running.ladder import Final, Ladder, drive

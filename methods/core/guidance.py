@@ -129,6 +129,10 @@ class BoundGuidance:
             (gradient,) = torch.autograd.grad(self.class_loss(at).sum(), at)
         return gradient
 
+    def log_prob(self, x_t: Tensor) -> Tensor:
+        """log p(target) of the explained classifier at x_t, (B,); no weight or unit enters."""
+        return self.weights.classifier.log_prob(x_t, self.target)
+
     def log_prob_gradient(
         self, x_t: Tensor, classifier: TargetClassifier, look: Features = _same
     ) -> Tensor:

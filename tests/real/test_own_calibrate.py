@@ -1,11 +1,14 @@
 """A calibrated unit flips most images, stands in the file, and is that of the run."""
 
 import json
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from owntask import OwnTask
 from PIL import Image
 
+from vcebench.jobs import calibrating
 from vcebench.settings.custom import read_custom
 
 
@@ -40,6 +43,29 @@ def test_calibrate_finds_a_unit_and_the_run_uses_it(task, capsys):
     assert "units" not in stored["classifier"]
     flips = [found.flipped for found in task.rows().values()]
     assert 100 * sum(flips) / len(flips) == row["flipped %"]
+
+
+@pytest.mark.parametrize(("method", "minutes", "images"), [("maskdime", 2, 4), ("dime", 4, 2)])
+def test_a_search_ends_with_its_time_and_says_so(
+    task, monkeypatch, capsys, method, minutes, images
+):
+    text = task.config.read_text().replace("lambda_class = [8.0]", "lambda_class = [32768.0]")
+    task.config.write_text(text)
+    now = count(0, 20)  # every look at the clock is twenty seconds later
+    monkeypatch.setattr(calibrating, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
+    words = ("--method", method, "--format", "json")
+    assert task.call("calibrate", "--config", task.config, *words) == 0
+    captured = capsys.readouterr()
+    (row,) = json.loads(captured.out)
+    assert (row["unit"], row["units tried"], row["images"]) == (1.0, 1, images)
+    assert f"about {minutes} minutes: {images} images are used" in captured.err
+    assert "time is over before 0.25 was tried: 1 flips enough" in captured.err
+    assert "--budget 4m has time for more" in captured.err
+
+
+def test_a_time_that_is_none_is_refused(task, capsys):
+    assert task.call("calibrate", "--config", task.config, "--budget", "soon") == 2
+    assert "write a time such as 90s" in capsys.readouterr().err
 
 
 def test_a_unit_of_another_method_changes_nothing(task, capsys):

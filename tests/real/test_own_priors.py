@@ -160,6 +160,24 @@ def test_images_are_spread_from_the_first_to_the_last(wanted):
     assert wanted == 1 or found[-1] == 4
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_prior_is_judged_on_images_that_it_did_not_learn_from(tmp_path, capsys, apart):
+    task = OwnTask(tmp_path / "own").images(3)
+    for number in range(2):  # these two are among the task's
+        save(task.path / "others" / f"{number}.png", picture("bar", number))
+    more = ("--data", task.path / "others") if apart else ()
+    words = ("--steps", 1, "--threads", 1, "-o", task.path / "made")
+    assert task.call("train", "prior", "--config", task.config, *more, *words) == 0
+    found = read_card(task.path / "made" / "prior.safetensors")["measured"]
+    count = 4 if apart else 6
+    assert (found["unseen"], found["images"], found["kept_of"]) == (apart, count, count)
+    low, high = found["kept_interval"]
+    assert 0 <= low <= found["kept"] <= high <= 1
+    assert low < high
+    whose = "has not seen" if apart else "learned from"
+    assert f"of {count} images that it {whose} keep their class" in capsys.readouterr().err
+
+
 # What check says of a classifier
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vcebench.commands.options import Device, Form, Format, Threads, say
+from vcebench.commands.options import Device, Form, Format, Threads, duration, say
 
 
 def calibrate(
@@ -19,7 +19,10 @@ def calibrate(
         list[str] | None,
         typer.Option(show_default="the file's", help="id of a method; can be repeated"),
     ] = None,
-    images: Annotated[int, typer.Option(min=2, help="images to try it on")] = 16,
+    images: Annotated[int, typer.Option(min=2, help="images to try it on, at most")] = 16,
+    budget: Annotated[
+        str, typer.Option(metavar="TIME", help="time for each method: 90s, 10m …")
+    ] = "2m",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", show_default="FILE-METHOD.png", help="picture to write"),
@@ -33,14 +36,17 @@ def calibrate(
 
     The unit is the smallest factor of the class gradient at which a method flips most images at its
     first try; units of one method do not fit another. The picture shows what every unit that was
-    tried makes of some images: look at it before you believe a figure. Minutes at most; a run never
-    calibrates by itself.
+    tried makes of some images: look at it before you believe a figure. A method whose walks are
+    long is tried on fewer images, so that it takes two minutes (`--budget`). A run never calibrates
+    by itself.
 
     Examples:
 
       vcebench calibrate --config mine.toml
 
       vcebench calibrate --config mine.toml --method maskdime --method fastdime --no-write
+
+      vcebench calibrate --config mine.toml --method dime --budget 10m
     """
     import torch
 
@@ -57,11 +63,11 @@ def calibrate(
         raise UserError("-o names one picture; leave it away with several methods")
     if threads is not None:
         torch.set_num_threads(threads)
-    rows, units = [], {}
+    rows, units, seconds = [], {}, duration(budget, "--budget")
     for name in method or [""]:
         request = with_custom(Request(name, "", device=device.value, skip_bad=True), config)
         complete, data = resolve(request)
-        found = find(complete, data, images, say)
+        found = find(complete, data, images, say, seconds)
         place = output or config.with_name(f"{config.stem}-{complete.method}.png")
         with writing(place):
             write_atomic(place, png_bytes(found.sheet()))

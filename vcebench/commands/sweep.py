@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vcebench.commands.options import DataRoot, Form, Format, Threads, duration, say
 from vcebench.errors import UserError
+
+if TYPE_CHECKING:
+    from vcebench.jobs.plan import Planned
+    from vcebench.jobs.sweep import Outcome
 
 
 def sweep(
@@ -54,8 +58,8 @@ def sweep(
     """
     from vcebench.formats import Table
     from vcebench.jobs.field import field_plan
-    from vcebench.jobs.plan import Planned, existing, plan
-    from vcebench.jobs.sweep import Outcome, evaluate_first
+    from vcebench.jobs.plan import plan
+    from vcebench.jobs.sweep import evaluate_first
     from vcebench.jobs.sweep import export as write
     from vcebench.jobs.sweep import sweep as make
     from vcebench.results.collection import TABLES
@@ -75,14 +79,7 @@ def sweep(
         planned = plan(table, dataset, limit)
     time = None if budget is None else duration(budget, "--budget")
     if dry_run or only_export:
-        stored, remarks = stored_runs(runs)
-        for line in remarks:
-            say(line)
-        states = [(wanted, existing(wanted, stored)) for wanted in planned]
-        outcomes = [
-            Outcome(wanted, "missing" if run is None else "there", str(run.path) if run else "")
-            for wanted, run in states
-        ]
+        outcomes = _as_it_is(planned, runs)
     else:
         outcomes = make(planned, runs, threads, say, data_root=data_root, budget=time)
     if table is not None and not dry_run:
@@ -106,6 +103,22 @@ def sweep(
     failed = [one for one in outcomes if one.state == "failed"]
     if failed:
         raise UserError(f"{len(failed)} of {len(outcomes)} runs failed; their messages are above")
+
+
+def _as_it_is(planned: Sequence[Planned], runs: Path) -> list[Outcome]:
+    """Which of the planned runs are there; nothing is run."""
+    from vcebench.jobs.plan import existing
+    from vcebench.jobs.sweep import Outcome
+    from vcebench.results.measurements import stored_runs
+
+    stored, remarks = stored_runs(runs)
+    for line in remarks:
+        say(line)
+    states = [(wanted, existing(wanted, stored)) for wanted in planned]
+    return [
+        Outcome(wanted, "missing" if run is None else "there", str(run.path) if run else "")
+        for wanted, run in states
+    ]
 
 
 def _export_field(dataset: str, runs: Path, folder: Path, threads: int | None) -> Path:

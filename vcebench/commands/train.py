@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vcebench.data.base import ImageSet
+    from vcebench.data.listed import ListedSet
     from vcebench.settings.custom import CustomTask
     from vcebench.training.own_plan import Judge, OwnPlan
 
@@ -215,7 +216,10 @@ def _train_own(
     if task is not None:
         images = task.open() if folder is None else task.open_all(folder)
         own = _plan({**plan, "size": images.size, "channels": task.data.channels})
-        judge = _judge(task, images, table.get("tau")) if role == "prior" else None
+        judge = None
+        if role == "prior":
+            there = folder is not None and task.data.folder.is_dir()
+            judge = _judge(task, images, table.get("tau"), task.open() if there else None)
         return train_on(
             role, images, output, own, restart, skip_bad=skip_bad, judge=judge, draw=_sheet
         )
@@ -243,8 +247,10 @@ def _plan(given: dict[str, Any]) -> OwnPlan:
     return OwnPlan(**{**fallback, **given})
 
 
-def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
-    """The classifier of a task, where its file names one."""
+def _judge(
+    task: CustomTask, images: ImageSet, tau: object, theirs: ListedSet | None
+) -> Judge | None:
+    """The classifier of a task, where its file names one; see `Judge`."""
     from vcebench.models.own_classifier import explained, load_classifier
     from vcebench.settings.presets import preset
     from vcebench.training.own_plan import Judge
@@ -255,7 +261,7 @@ def _judge(task: CustomTask, images: ImageSet, tau: object) -> Judge | None:
     network = load_classifier(task.classifier).network
     usual = preset(task.name, images.task.name).tau
     found = explained(network, named, task.classifier, "cpu").classifier
-    return Judge(found, tau if isinstance(tau, int) else usual)
+    return Judge(found, tau if isinstance(tau, int) else usual, theirs)
 
 
 def _sides(text: str) -> tuple[int, int]:

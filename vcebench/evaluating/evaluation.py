@@ -109,24 +109,7 @@ def evaluate(
     notes: list[str] = []
     per_image: dict[str, dict[str, float]] = {}
     if finite:
-        planted = _planted(folder.config())
-        # Judged in float32, whatever tier made the images.
-        with scratch_folder() as scratch, precision_flags("exact"):
-            # A judge may be of a file of the user's, where a digest does not tell all.
-            found = extract(
-                folder,
-                finite,
-                bundle,
-                bundle.device,
-                scratch,
-                threads,
-                planted,
-                progress,
-                remember=judge in (None, FILED),
-            )
-            said = as_filed(finite) if judge == FILED else verdicts(finite, found.values)
-            context = Context(folder.config(), finite, found, bundle, said, data_root, planted)
-            values = _measure(context)
+        context, values = _looked_at(folder, finite, bundle, threads, progress, data_root, judge)
         notes += _verdicts(context, judge)
         notes += remarks(manifest, finite, context.verdicts)
         notes += context.notes
@@ -157,6 +140,36 @@ def evaluate(
         networks=bundle.facts(),
         judge=judge,
     )
+
+
+def _looked_at(
+    folder: RunFolder,
+    rows: list[Row],
+    bundle: Bundle,
+    threads: int | None,
+    progress: Callable[[int, int], None],
+    data_root: Path | None,
+    judge: str | None,
+) -> tuple[Context, dict[str, MetricValue]]:
+    """What is seen in the images of these rows, and the metrics of it; see `evaluate`."""
+    planted = _planted(folder.config())
+    # Judged in float32, whatever tier made the images.
+    with scratch_folder() as scratch, precision_flags("exact"):
+        found = extract(
+            folder,
+            rows,
+            bundle,
+            bundle.device,
+            scratch,
+            threads,
+            planted,
+            progress,
+            # A judge may be of a file of the user's, where a digest does not tell all.
+            remember=judge in (None, FILED),
+        )
+        said = as_filed(rows) if judge == FILED else verdicts(rows, found.values)
+        context = Context(folder.config(), rows, found, bundle, said, data_root, planted)
+        return context, _measure(context)
 
 
 def _measure(context: Context) -> dict[str, MetricValue]:

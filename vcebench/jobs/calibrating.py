@@ -7,6 +7,7 @@ a method flips most of a sample of images at its first try.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,8 +41,8 @@ COARSE, FINE = 4.0, 2.0
 
 LOWEST, HIGHEST = COARSE**-6, COARSE**6
 
-SECONDS, TRIALS, FEWEST = 120.0, 6, 4
-"""Time that a search should take, the units that it usually tries, and images it needs at least."""
+SECONDS, TRIALS, FEWEST = 120.0, 6, 2
+"""Time that a search takes, the units that it usually tries, and images that it takes if it can."""
 
 _SHOWN = 6
 
@@ -91,6 +92,7 @@ class Calibration:
             "unit": self.chosen.unit,
             "flipped %": round(100 * self.chosen.flipped, 1),
             "change": self.chosen.change,
+            "images": len(self.inputs),
             "units tried": len(self.trials),
             "reconstructions keep %": None if self.kept is None else round(100 * self.kept, 1),
         }
@@ -108,31 +110,49 @@ class Calibration:
         return grid(columns, [self.preset] * len(shown))
 
 
-def search(attempt: Callable[[float], Trial], wanted: float = WANTED) -> list[Trial]:
+class TimeOverError(Exception):
+    """There is no time for another trial."""
+
+
+def search(
+    attempt: Callable[[float], Trial], wanted: float = WANTED
+) -> tuple[list[Trial], float | None]:
     """Trials around the smallest unit that flips enough, by unit; that unit is among them.
 
     From 1 the unit falls or grows by `COARSE` until the share of flips crosses what is wanted, and
-    the last step is halved once.
+    the last step is halved once. Once `attempt` raises `TimeOverError`, what was tried has to do.
+
+    Returns: the trials, and the unit that there was no time for, if there was one.
 
     Raises UserError: no unit flips enough.
     """
-    trials = [attempt(1.0)]
+    trials, unit = [attempt(1.0)], 1.0
     down = trials[0].flipped >= wanted
-    while (trials[-1].flipped >= wanted) == down:
-        unit = trials[-1].unit * (1 / COARSE if down else COARSE)
-        if unit > HIGHEST:
-            most = max(trials, key=lambda trial: trial.flipped)
-            raise UserError(
-                f"no unit up to {HIGHEST:g} flips {wanted:.0%} of the images, at most "
-                f"{most.flipped:.0%} flip (at {most.unit:g}): try more steps (tau), or another "
-                "method"
-            )
-        if unit < LOWEST:
-            break
-        trials.append(attempt(unit))
-    if len(trials) > 1:
-        trials.append(attempt(min(trials[-1].unit, trials[-2].unit) * FINE))
-    return sorted(trials, key=lambda trial: trial.unit)
+    try:
+        while (trials[-1].flipped >= wanted) == down:
+            unit = trials[-1].unit * (1 / COARSE if down else COARSE)
+            if unit > HIGHEST:
+                raise _none_flips(trials, wanted, "try more steps (tau), or another method")
+            if unit < LOWEST:
+                break
+            trials.append(attempt(unit))
+        if len(trials) > 1:
+            unit = min(trials[-1].unit, trials[-2].unit) * FINE
+            trials.append(attempt(unit))
+    except TimeOverError:
+        if not any(trial.flipped >= wanted for trial in trials):
+            raise _none_flips(trials, wanted, "give it more time with --budget") from None
+        return sorted(trials, key=lambda trial: trial.unit), unit
+    return sorted(trials, key=lambda trial: trial.unit), None
+
+
+def _none_flips(trials: Sequence[Trial], wanted: float, advice: str) -> UserError:
+    most = max(trials, key=lambda trial: trial.flipped)
+    highest = max(trial.unit for trial in trials)
+    return UserError(
+        f"no unit up to {highest:g} flips {wanted:.0%} of the images, at most {most.flipped:.0%} "
+        f"flip (at {most.unit:g}): {advice}"
+    )
 
 
 def calibrate(
@@ -144,14 +164,15 @@ def calibrate(
 ) -> Calibration:
     """Find the unit of a method for somebody's own classifier; nothing is written.
 
-    Where a walk without guidance shows that all would take longer, fewer images are used.
+    Where a walk without guidance shows that all would take longer, fewer images are used; where
+    time is over nevertheless, the search ends with what it knows, and says so.
 
     Args:
         config: of a run of the task with that method.
         images: the task's; evenly spread ones are used, those that cannot be read left out.
         count: how many of them.
         tell: told of every trial.
-        seconds: how long it should take.
+        seconds: how long it may take; only the first unit is tried whatever it takes.
 
     Raises:
         UserError: the method knows no unit, no unit flips enough, or a network does not fit.
@@ -164,29 +185,43 @@ def calibrate(
     worker = worker_of(config, networks_of(config, metrics=False))
     rung = worker.method.rungs(config.guidance.lambda_class)[0]
 
+    started, took = time.monotonic(), 0.0
+
     def attempt(unit: float) -> Trial:
+        nonlocal took
+        begun = time.monotonic()
+        if begun + took > started + seconds:
+            raise TimeOverError
         found = tried(replace(worker, class_unit=unit), items, rung, unit)
+        took = max(took, time.monotonic() - begun)
         tell(f"{config.method}, unit {unit:g}: {found.flipped:.0%} of {len(items)} images flip")
         return found
 
     with precision_flags(config.precision):
         probe(worker, [item.image for item in items[: config.batch_size]])
-        started = time.monotonic()
+        begun = time.monotonic()
         plain, shown = _unguided(worker, items), None
         if plain is not None:
             tell(f"without guidance: {plain.flipped:.0%} of {len(items)} images flip")
             walks = worker.method.evaluations()[0] / _tau(worker)
-            whole = TRIALS * walks * (time.monotonic() - started)
-            kept = spread(len(items), affordable(len(items), whole, seconds))
+            whole = TRIALS * walks * (time.monotonic() - begun)
+            left = seconds - (time.monotonic() - started)
+            kept = spread(len(items), affordable(len(items), whole, left))
             if len(kept) < len(items):
                 tell(f"all would take about {whole / 60:.0f} minutes: {len(kept)} images are used")
             items = [items[k] for k in kept]
             shown = [plain.images[k] for k in kept]
             worker = replace(worker, batch_size=min(worker.batch_size, len(items)))
-        trials = search(attempt)
+        trials, untried = search(attempt)
+    chosen = next(trial for trial in trials if trial.flipped >= WANTED)
+    if untried is not None:
+        tell(
+            f"time is over before {untried:g} was tried: {chosen.unit:g} flips enough, and a "
+            f"smaller unit might; --budget {math.ceil(seconds / 30)}m has time for more"
+        )
     return Calibration(
         preset=entry.preset or config.method,
-        chosen=next(trial for trial in trials if trial.flipped >= WANTED),
+        chosen=chosen,
         trials=trials,
         inputs=[item.image for item in items],
         reconstructions=shown,
@@ -195,12 +230,19 @@ def calibrate(
 
 
 def affordable(count: int, whole: float, seconds: float) -> int:
-    """How many of `count` images fit into a time if all take `whole`; at least some.
+    """How many of `count` images fit into a time if all units on all of them take `whole`.
 
-    >>> affordable(16, 60.0, 120.0), affordable(16, 240.0, 120.0), affordable(16, 9000.0, 120.0)
-    (16, 8, 4)
+    At least `FEWEST`, or a single one where not even half of the usual units fit for these.
+
+    >>> affordable(16, 60.0, 120.0), affordable(16, 240.0, 120.0), affordable(16, 1600.0, 120.0)
+    (16, 8, 2)
+    >>> affordable(16, 9000.0, 120.0)
+    1
     """
-    return count if whole <= seconds else min(count, max(FEWEST, int(count * seconds / whole)))
+    fitting = int(count * min(1.0, seconds / whole))
+    if fitting < FEWEST:
+        return min(count, FEWEST) if FEWEST * whole / count / 2 <= seconds else 1
+    return fitting
 
 
 def tried(worker: Worker, items: Sequence[Item], rung: Mapping[str, Any], unit: float) -> Trial:

@@ -1,4 +1,4 @@
-"""Networks that somebody else owns: where they live, and leaving them as they were."""
+"""Networks that somebody else owns: sound ones, where they live, and leaving them as they were."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ import torch
 from torch import nn
 
 from vcebench.errors import UserError
+
+
+def check_finite(network: nn.Module, role: str) -> None:
+    """Refuse a network with NaN or infinite weights."""
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise UserError(f"the {role} has NaN or infinity in {name}; load a sound checkpoint")
 
 
 def common_device(roles: Mapping[str, nn.Module]) -> torch.device:

@@ -17,6 +17,7 @@ from vcebench.errors import UserError, one_line
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.code import code_digest, importing, sources
 from vcebench.models.interpret import Interpreted, interpret
+from vcebench.models.networks import check_finite
 from vcebench.models.normalise import Grey, Normalised
 from vcebench.models.published import fill
 from vcebench.models.shipped import load_network
@@ -60,9 +61,7 @@ def load_classifier(part: ClassifierPart) -> LoadedClassifier:
     network = Grey(loaded.network) if part.channels == 1 else loaded.network
     if part.mean is not None and part.std is not None:
         network = Normalised(network, part.mean, part.std)
-    for key, value in network.state_dict().items():
-        if value.is_floating_point() and not bool(value.isfinite().all()):
-            raise UserError(f"the classifier has NaN or infinity in {key}; load a sound checkpoint")
+    check_finite(network, "classifier")
     for parameter in network.parameters():  # TorchScript has no requires_grad_ of its own
         parameter.requires_grad_(False)
     return LoadedClassifier(network.eval(), loaded.name, loaded.code, loaded.notes)

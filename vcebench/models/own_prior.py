@@ -53,16 +53,22 @@ def load_prior(part: PriorPart) -> LoadedPrior:
     respacing = part.respacing
     if part.trained is not None:
         network, card = load_network(part.trained)
-        described = card.get("schedule", {})
-        if described.get("name") != "linear":
-            raise NetworkFileError(f"{part.trained} is no prior: its card has no linear schedule")
-        steps, respacing = int(described["steps"]), int(described["respacing"])
+        chain = linear_chain(card, part.trained)
+        steps, respacing = int(chain["steps"]), int(chain["respacing"])
     elif part.diffusers is not None:
         network, steps, notes = load_diffusers(part.diffusers)
     else:
         network, steps, notes = load_guided_diffusion(path, part.flags, part.entry)
     prior = Prior(network.eval().requires_grad_(False), linear_schedule(steps, respacing)).eval()
     return LoadedPrior(prior, path.name, notes, channels_of(network))
+
+
+def linear_chain(card: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """How a prior's card describes its chain; raises NetworkFileError if it is no prior's."""
+    described: Mapping[str, Any] = card.get("schedule", {})
+    if described.get("name") != "linear":
+        raise NetworkFileError(f"{path} is no prior: its card has no linear schedule")
+    return described
 
 
 def channels_of(network: nn.Module) -> int:

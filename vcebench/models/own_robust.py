@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from vcebench.errors import UserError
-from vcebench.models.classifier import BinaryClassifier, TargetClassifier
-from vcebench.models.interpret import interpret
-from vcebench.models.own_classifier import LoadedClassifier, fit_classes, load_classifier
+from vcebench.models.classifier import TargetClassifier
+from vcebench.models.own_classifier import LoadedClassifier, explained, load_classifier
 from vcebench.settings.custom import CustomTask
 from vcebench.weights.shipped import read_card
 
@@ -37,13 +36,8 @@ def load_robust(task: CustomTask, device: torch.device | str) -> LoadedRobust:
         raise UserError(f"{part.trained} is no robust classifier: its card has no radius")
     loaded = load_classifier(part)
     loaded.network.to(device)
-    geometry = task.data.geometry()
-    x = torch.zeros(2, 3, geometry.height, geometry.width, device=device)
     try:
-        found = interpret(loaded.network, x, part.index, part.meaning).classifier
-        with torch.no_grad():
-            outputs = found.probabilities(x).shape[1]
-        fit_classes(task, outputs, single=isinstance(found, BinaryClassifier))
+        found = explained(loaded.network, task, part, device).classifier
     except UserError as error:
         raise UserError(f"[robust]: {error}") from error
     return LoadedRobust(loaded, found)

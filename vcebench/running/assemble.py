@@ -172,10 +172,3 @@ def _shape(config: RunConfig) -> tuple[int, int, int]:
 
     geometry = stored_custom(config.custom).data.geometry()
     return (3, geometry.height, geometry.width)
-
-
-def check_finite(network: nn.Module, role: str) -> None:
-    """Refuse a network with NaN or infinite weights."""
-    for name, value in network.state_dict().items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(f"the {role} has NaN or infinity in {name}; load a sound checkpoint")

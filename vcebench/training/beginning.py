@@ -12,13 +12,13 @@ from torch import nn
 from vcebench.errors import UserError, one_line, user_errors
 from vcebench.models.diffusers_prior import DiffusersPrior, load_diffusers
 from vcebench.models.guided_diffusion import config_from_flags
-from vcebench.models.own_prior import channels_of, load_guided_diffusion
+from vcebench.models.own_prior import channels_of, linear_chain, load_guided_diffusion
 from vcebench.models.published import PRIOR_FLAGS, load_published
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.models.unet import UNet
 from vcebench.settings.custom import read_custom
 from vcebench.weights.cards import CARDS
-from vcebench.weights.shipped import NetworkFileError, read_network, save_network
+from vcebench.weights.shipped import read_network, save_network
 from vcebench.weights.store import advice, locate, verify, weights_root
 
 
@@ -96,10 +96,8 @@ def check_fit(begun: Beginning, size: tuple[int, int], channels: int) -> None:
 
 def _own(path: Path) -> Beginning:
     stored = read_network(path)
-    schedule = stored.card.get("schedule", {})
-    if schedule.get("name") != "linear":
-        raise NetworkFileError(f"{path} is no prior: its card has no linear schedule")
-    return Beginning(path, stored.architecture, stored.config, int(schedule["steps"]))
+    steps = int(linear_chain(stored.card, path)["steps"])
+    return Beginning(path, stored.architecture, stored.config, steps)
 
 
 def _published(id: str, folder: Path) -> Beginning:

@@ -16,8 +16,9 @@ WARM, TIMED = 2, 4
 """Steps before the clock starts, and steps that are timed."""
 
 FEWEST = 50
-SPARE = 0.95
-"""Share of the time that steps may take; checkpoints and reading images take the rest."""
+SPARE = 0.85
+"""Share of the time that steps may take; checkpoints with their pictures, and what is measured at
+the end (256 images that are denoised take as long as about 300 steps), take the rest."""
 
 
 def steps_within(seconds: float, part: Part, place: Path, restart: bool = False) -> int:

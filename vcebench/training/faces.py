@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from vcebench.data.synthfaces.dataset import SynthFaces
 from vcebench.data.synthfaces.scm import NAMES
-from vcebench.training.augment import to_network
-from vcebench.training.supervised import logit_figures
+from vcebench.training.supervised import logit_figures, outputs
 
 CHUNK = 500
 
@@ -69,10 +68,7 @@ def people(split: str, numbers: range, draws: int) -> Tensor:
 @torch.no_grad()
 def embed(network: nn.Module, pictures: Tensor) -> Tensor:
     """Embeddings of uint8 pictures (P, D, 3, 64, 64), with shape (P, D, E)."""
-    rows = pictures.flatten(0, 1)
-    starts = range(0, len(rows), 250)
-    embedded = torch.cat([network(to_network(rows[i : i + 250])) for i in starts])
-    return embedded.view(*pictures.shape[:2], -1)
+    return outputs(network, pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
 
 
 def discriminant(embeddings: Tensor) -> tuple[Tensor, Tensor]:

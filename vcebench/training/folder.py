@@ -29,13 +29,13 @@ from vcebench.training.diffusion import DiffusionLoss
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.own_plan import CHAIN, FOCUS, Judge, OwnPlan
 from vcebench.training.own_prior import (
+    JUDGED,
     MEASURED,
     RESPACING,
     SHOWN,
     Draw,
     Watch,
-    denoising_errors,
-    kept,
+    figures,
     lines_on,
 )
 from vcebench.training.parts import Part, train_part
@@ -87,7 +87,8 @@ def train_on(
 ) -> Path:
     """The same on an image set that is there already, of the plan's size; see `train_own`.
 
-    judge: the classifier that is to be explained: a prior is measured by what it keeps.
+    judge: the classifier that is to be explained: a prior is measured by what it keeps, on images
+        that it did not learn from if the judge has some.
     """
     height, width = plan.size
     if height % 8 or width % 8 or min(plan.size) < 8:
@@ -96,12 +97,12 @@ def train_on(
         raise UserError(f"the width is {plan.width}; use a multiple of 32")
     if plan.begin is not None:
         check_fit(plan.begin, plan.size, plan.channels)
-    usable, digest = look_through(images, skip_bad)
+    usable, digests = look_through(images, skip_bad)
     for line in images.notes():
         print(line, file=sys.stderr)
 
     def part_of(plan: OwnPlan) -> Part:
-        material = _Material(images, usable, digest, plan, judge)
+        material = _Material(images, usable, digests, plan, judge)
         if role == "prior":
             x = material.some(SHOWN)
             chain, place = plan.chain, output / "prior.png"
@@ -123,12 +124,12 @@ def train_on(
 
 def look_through(
     images: FolderSet, skip_bad: bool, labelled: bool = False
-) -> tuple[list[int], str]:
-    """Positions of the images that can be read, and a digest of all their pixels in order.
+) -> tuple[list[int], list[str]]:
+    """Positions of the images that can be read, and a digest of the pixels of each.
 
-    labelled: the digest is of their labels too.
+    labelled: the digests are of their labels too.
     """
-    digest, usable = hashlib.sha256(), []
+    digests, usable = [], []
     for index in range(len(images)):
         try:
             example = images[index]
@@ -139,19 +140,27 @@ def look_through(
             continue
         usable.append(index)
         label = example.label if labelled else UNLABELLED
-        digest.update(input_digest(example.image, label).encode())
+        digests.append(input_digest(example.image, label))
     if not usable:
         raise UserError(f"{images.root} holds no image that can be read; put some in")
-    return usable, digest.hexdigest()
+    return usable, digests
+
+
+def together(digests: Sequence[str]) -> str:
+    """One digest of many, in their order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class _Material:
-    """The images a network is trained on, and how; `usable` are positions of those to read."""
+    """The images a network is trained on, and how.
+
+    `usable` are positions of those to read, `digests` those of their pixels.
+    """
 
     images: ListedSet
     usable: Sequence[int]
-    digest: str
+    digests: Sequence[str]
     plan: OwnPlan
     judge: Judge | None = None
 
@@ -168,8 +177,26 @@ class _Material:
         """Images spread over all of them, in [-1, 1], float32 (B, C, H, W)."""
         return self._opened(spread(len(self.usable), count))
 
+    def unseen(self, count: int) -> Tensor | None:
+        """The same of the judge's images, those left out that are trained on; None without any."""
+        theirs = None if self.judge is None else self.judge.images
+        if theirs is None:
+            return None
+        seen, pictures = set(self.digests), []
+        for index in spread(len(theirs), count):
+            try:
+                picture = theirs[index].image
+            except BadImageError:
+                continue
+            if input_digest(picture, UNLABELLED) not in seen:
+                pictures.append(picture)
+        return self._scaled(pictures) if pictures else None
+
     def _opened(self, chosen: Sequence[int]) -> Tensor:
-        x = dequantise(torch.stack([self.images[self.usable[k]].image for k in chosen]))
+        return self._scaled([self.images[self.usable[k]].image for k in chosen])
+
+    def _scaled(self, pictures: Sequence[Tensor]) -> Tensor:
+        x = dequantise(torch.stack([*pictures]))
         return x if self.plan.channels == 3 else x.mean(dim=1, keepdim=True)
 
     def part(self, name: str, title: str, loss: Callable[[], Loss], **more: Any) -> Part:
@@ -190,7 +217,7 @@ class _Material:
             loss=loss,
             inputs={
                 "images": count,
-                "pixels": self.digest,
+                "pixels": together(self.digests),
                 "size": list(plan.size),
                 "batch": plan.batch,
                 "flip": plan.flip,
@@ -242,13 +269,10 @@ def _network(plan: OwnPlan) -> dict[str, Any]:
 
 def _figures(network: nn.Module, material: _Material) -> dict[str, Any]:
     """What a prior's card says of it."""
-    judge, chain, device = material.judge, material.plan.chain, material.plan.device
-    network, x = network.to(device), material.some(MEASURED).to(device)
-    found: dict[str, Any] = {"noise_mse": denoising_errors(network, x, chain), "images": len(x)}
-    if judge is None:
-        return found
-    share = kept(network, chain, judge.classifier, x, judge.tau)
-    return {**found, "kept": share, "tau": judge.tau}
+    judge, plan, unseen = material.judge, material.plan, material.unseen(JUDGED)
+    x = material.some(MEASURED if judge is None else JUDGED) if unseen is None else unseen
+    network, x = network.to(plan.device), x.to(plan.device)
+    return figures(network, plan.chain, x, unseen is not None, judge)
 
 
 def _bridge(material: _Material, prior: Path) -> Part:

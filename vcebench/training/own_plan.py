@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vcebench.data.listed import ListedSet
 from vcebench.models.classifier import TargetClassifier
 from vcebench.training.beginning import Beginning
 
@@ -63,10 +64,18 @@ class OwnPlan:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """A classifier that says whether a prior keeps what images are, and the τ of its task."""
+    """A classifier that says whether a prior keeps what images are.
+
+    Attributes:
+        classifier: of three channels, on the CPU.
+        tau: where its task's editing starts.
+        images: those of its task, prepared as those that the prior learns from; None where these
+            are the task's own.
+    """
 
     classifier: TargetClassifier
     tau: int
+    images: ListedSet | None = None
 
 
 def usual(size: tuple[int, int], device: str = "cpu") -> dict[str, Any]:

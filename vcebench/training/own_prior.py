@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from vcebench.data.registry import open_dataset
@@ -18,6 +19,7 @@ from vcebench.methods.core.sampler import chain
 from vcebench.methods.core.schedule import linear_schedule
 from vcebench.models.classifier import TargetClassifier
 from vcebench.models.shipped import ASSETS, load_network
+from vcebench.training.own_plan import Judge
 
 RESPACING = 200
 """Steps that methods walk on."""
@@ -25,8 +27,8 @@ RESPACING = 200
 LEVELS = (10, 30, 60, 100, 150, 190)
 """Those of them at which errors are measured; editing starts at 60 by default."""
 
-MEASURED, SHOWN = 64, 6
-"""Images that a prior is measured and drawn on."""
+MEASURED, SHOWN, JUDGED = 64, 6, 256
+"""Images that a prior is measured and drawn on, and those that a classifier is asked about."""
 
 WANTED = 0.95
 """Share of reconstructions that has to keep its class."""
@@ -88,11 +90,38 @@ def _denoised(prior: Prior, x: Tensor, steps: int) -> Tensor:
     return chain(prior, z, steps, lambda n: noise())
 
 
+def figures(
+    network: nn.Module, chain: int, x: Tensor, unseen: bool, judge: Judge | None
+) -> dict[str, Any]:
+    """What a prior's card says of it.
+
+    Args:
+        network, chain: the prior, and T of its training.
+        x: images in [-1, 1], (B, C, H, W), where the network is.
+        unseen: whether it learned without them.
+        judge: says whether images keep their class; None where there is none.
+    """
+    some = x[spread(len(x), MEASURED)]
+    found = {"noise_mse": denoising_errors(network, some, chain), "images": len(some)}
+    found["unseen"] = unseen
+    if judge is None:
+        return found
+    same = kept(network, chain, judge.classifier, x, judge.tau)
+    interval = stats.binomtest(int(same.sum()), len(same)).proportion_ci(method="wilson")
+    return {
+        **found,
+        "kept": float(same.float().mean()),
+        "kept_of": len(same),
+        "kept_interval": [float(interval.low), float(interval.high)],
+        "tau": judge.tau,
+    }
+
+
 @torch.no_grad()
 def kept(
     network: nn.Module, chain: int, classifier: TargetClassifier, x: Tensor, tau: int
-) -> float:
-    """Share of images that keep their class when they are noised to τ and denoised.
+) -> Tensor:
+    """Whether images keep their class when they are noised to τ and denoised, bool (B,).
 
     Args:
         network, chain: the prior, and T of its training.
@@ -107,7 +136,7 @@ def kept(
         images = torch.stack([_rgb(some), _rgb(_denoised(prior, some, tau))]).cpu()
         before, after = (classifier.predict(dequantise(quantise(one))) for one in images)
         same.append(before == after)
-    return float(torch.cat(same).float().mean())
+    return torch.cat(same)
 
 
 @torch.no_grad()
@@ -152,9 +181,16 @@ def lines_on(measured: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
         + f"; in brackets the shipped prior of {name} on its own images"
     ]
     if (share := measured.get("kept")) is not None:
-        short = "" if share >= WANTED else f", less than {WANTED:.0%}: go on with more --steps"
+        low, high = measured["kept_interval"]
+        whose = "has not seen" if measured["unseen"] else "learned from"
         lines.append(
-            f"{share:.0%} of {measured['images']} images keep their class when they are noised to "
-            f"step {measured['tau']} and denoised{short}"
+            f"{share:.1%} ({low:.1%} … {high:.1%}) of {measured['kept_of']} images that it {whose} "
+            f"keep their class when they are noised to step {measured['tau']} and denoised"
         )
+        if share < WANTED:
+            lines.append(
+                f"that is less than {WANTED:.0%}: go on with more --steps; where these change "
+                "nothing, the classes lie closer together than this noise tells apart: lower tau, "
+                "or leave out the images between them"
+            )
     return lines

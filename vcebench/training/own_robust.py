@@ -18,7 +18,7 @@ from vcebench.data.listed import UNLABELLED
 from vcebench.errors import UserError
 from vcebench.settings.custom import CustomTask
 from vcebench.training import augment
-from vcebench.training.folder import look_through
+from vcebench.training.folder import look_through, together
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part, train_part
 from vcebench.training.robust import Besieged, ascend, class_losses
@@ -86,7 +86,7 @@ def train_own_robust(
     if plan.epsilon is not None and not (math.isfinite(plan.epsilon) and plan.epsilon > 0):
         raise UserError(f"epsilon is {plan.epsilon}; use a length above 0")
     images = task.open()
-    usable, digest = look_through(images, skip_bad, labelled=True)
+    usable, digests = look_through(images, skip_bad, labelled=True)
     for line in images.notes():
         print(line, file=sys.stderr)
     if any(images.labels[k] == UNLABELLED for k in usable):
@@ -100,7 +100,7 @@ def train_own_robust(
         raise UserError(
             f"there are {len(usable)} images to use; it takes at least {HELD_OUT}, of two classes"
         )
-    part = _part(images, kept, held_out, digest, plan)
+    part = _part(images, kept, held_out, together(digests), plan)
     return train_part("own", part, output, restart=restart, progress=progress)
 
 

@@ -32,7 +32,7 @@ from vcebench.training.augment import to_network
 from vcebench.training.faces import faces
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part
-from vcebench.training.supervised import softened
+from vcebench.training.supervised import outputs, softened
 
 FACES = 8_000
 AGREEMENT = 0.75
@@ -271,9 +271,8 @@ def _picture(images: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(images)
 
 
-def _logits(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
-    starts = range(0, len(images), batch)
-    return torch.cat([network(to_network(images[i : i + batch]))[:, 0] for i in starts])
+def _logits(network: nn.Module, images: Tensor) -> Tensor:
+    return outputs(network, images)[:, 0]
 
 
 def _flips(before: Tensor, after: Tensor) -> float:

@@ -79,19 +79,21 @@ def softened(x: Tensor, generator: torch.Generator) -> Tensor:
     return augment.noise(augment.blur(x, 1.0, generator), 0.4, generator)
 
 
+def outputs(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
+    """What a network says of uint8 images (N, 3, H, W), with shape (N, outputs)."""
+    starts = range(0, len(images), batch)
+    return torch.cat([network(to_network(images[i : i + batch])) for i in starts])
+
+
 def accuracy(network: nn.Module, images: Tensor, labels: Tensor, batch: int = 500) -> float:
     """Share of uint8 images (N, 3, H, W) whose largest logit is the label's."""
-    right = sum(
-        int((network(to_network(images[i : i + batch])).argmax(1) == labels[i : i + batch]).sum())
-        for i in range(0, len(images), batch)
-    )
-    return right / len(images)
+    right = outputs(network, images, batch).argmax(dim=1) == labels
+    return int(right.sum()) / len(images)
 
 
-def probabilities(network: nn.Module, images: Tensor, batch: int = 250) -> Tensor:
+def probabilities(network: nn.Module, images: Tensor) -> Tensor:
     """Sigmoid of the logits of uint8 images, with shape (N, outputs)."""
-    starts = range(0, len(images), batch)
-    return torch.cat([network(to_network(images[i : i + batch])).sigmoid() for i in starts])
+    return outputs(network, images).sigmoid()
 
 
 def logit_figures(
@@ -130,8 +132,8 @@ def prior_figures(
         z = schedule.q_sample(x, i, noise)
         t = torch.full((len(x),), int(schedule.timestep_map[i]))
         starts = range(0, len(x), batch)
-        outputs = [network(z[k : k + batch], t[k : k + batch]) for k in starts]
-        predicted = torch.cat(outputs)[:, : x.shape[1]]
+        found = torch.cat([network(z[k : k + batch], t[k : k + batch]) for k in starts])
+        predicted = found[:, : x.shape[1]]
         errors.append(float((predicted - noise).square().mean()))
         x0 = (z - schedule.sigma_bar(i) * predicted) / schedule.sqrt_alpha_bar(i)
         distance = float(F.l1_loss(x0.clamp(-1, 1), x)) / 2

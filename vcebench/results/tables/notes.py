@@ -59,16 +59,7 @@ def _source(shown: Layout) -> str:
 
 def _measured(rows: Sequence[Row]) -> list[str]:
     """n, seed, device, code and backbones of the measured rows."""
-    lines = []
-    seen: dict[str, str] = {}
-    for row in rows:
-        counts: dict[str, int] = {}
-        for cell in row.cells:
-            if cell.measured and cell.measured.value is not None:
-                key = f"{cell.measured.task} {cell.measured.population}"
-                counts.setdefault(key, cell.measured.n)
-        seen.setdefault(f"{row.label}, {row.images} images", _counts(counts))
-    lines.append("n: " + "; ".join(f"{name} ({counts})" for name, counts in seen.items()) + ".")
+    lines = [_numbers(rows)]
     found = [c.measured for row in rows for c in row.cells if c.measured is not None]
     for title, values in (
         ("Seed", [one.seed for one in found]),
@@ -85,6 +76,24 @@ def _measured(rows: Sequence[Row]) -> list[str]:
         lines.append("Peak memory on a CPU: largest resident memory of the run's process.")
     if any(one.metric == "peak_memory" for one in found):
         lines.append("MB: a million bytes.")
+    return lines + _backbones(rows)
+
+
+def _numbers(rows: Sequence[Row]) -> str:
+    """n of the measured rows, by task and population."""
+    seen: dict[str, str] = {}
+    for row in rows:
+        counts: dict[str, int] = {}
+        for cell in row.cells:
+            if cell.measured and cell.measured.value is not None:
+                key = f"{cell.measured.task} {cell.measured.population}"
+                counts.setdefault(key, cell.measured.n)
+        seen.setdefault(f"{row.label}, {row.images} images", _counts(counts))
+    return "n: " + "; ".join(f"{name} ({counts})" for name, counts in seen.items()) + "."
+
+
+def _backbones(rows: Sequence[Row]) -> list[str]:
+    """Which columns are seen through which network; nothing where none is."""
     backbones: dict[str, list[str]] = {}
     for row in rows:
         for cell in row.cells:
@@ -92,10 +101,8 @@ def _measured(rows: Sequence[Row]) -> list[str]:
                 titles = backbones.setdefault(cell.measured.backbone, [])
                 if cell.column.title not in titles:
                     titles.append(cell.column.title)
-    if backbones:
-        parts = (f"{', '.join(titles)}: {name}" for name, titles in backbones.items())
-        lines.append("Backbones: " + "; ".join(parts) + ".")
-    return lines
+    parts = [f"{', '.join(titles)}: {name}" for name, titles in backbones.items()]
+    return [f"Backbones: {'; '.join(parts)}."] if parts else []
 
 
 def _counts(counts: dict[str, int]) -> str:

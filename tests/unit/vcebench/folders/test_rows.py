@@ -6,30 +6,11 @@ import dataclasses
 
 import pyarrow as pa
 import pytest
+from made_up import made_up_row
 
 from vcebench.folders.rows import Row, from_table, to_table
 
-ROW = Row(
-    id="a",
-    index=0,
-    status="ok",
-    label=1,
-    prediction=1,
-    source=1,
-    target=0,
-    correct=True,
-    flipped=True,
-    flipped_float=True,
-    top1=True,
-    lambda_class=8.0,
-    tries=1,
-    nfe=60,
-    seconds=0.5,
-    margin_input=-1.0,
-    margin=2.0,
-    target_probability_input=0.2,
-    target_probability=0.9,
-)
+ROW = made_up_row()
 LATER = {"backward": 3, "input_sha256": "5f", "files_sha256": {"inputs": "00", "masks": "a1"}}
 
 

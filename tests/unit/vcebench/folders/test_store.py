@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from made_up import made_up_row
 
 from vcebench.errors import UserError
 from vcebench.folders import inside
@@ -44,28 +45,7 @@ MANIFEST = manifest_of()
 
 
 def finished(index: int) -> Finished:
-    row = Row(
-        id=f"i{index}",
-        index=index,
-        status="ok",
-        label=0,
-        prediction=0,
-        source=0,
-        target=1,
-        correct=True,
-        flipped=True,
-        flipped_float=True,
-        top1=True,
-        lambda_class=8.0,
-        tries=1,
-        nfe=3,
-        seconds=0.5,
-        margin_input=-1.0,
-        margin=1.0,
-        target_probability_input=0.25,
-        target_probability=0.75,
-    )
-    return Finished(row, {f"counterfactuals/i{index}.png": str(index).encode()})
+    return Finished(made_up_row(index), {f"counterfactuals/i{index}.png": str(index).encode()})
 
 
 class Killed(BaseException):

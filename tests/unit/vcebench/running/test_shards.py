@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import made_up_row
 
 from vcebench.errors import UserError
 from vcebench.folders.manifest import new_manifest
-from vcebench.folders.rows import Row
 from vcebench.folders.runfolder import RunFolder
 from vcebench.folders.store import Finished, open_store
 from vcebench.jobs.merging import merge
@@ -26,27 +26,8 @@ Run = Callable[..., RunFolder]
 
 
 def finished(index: int) -> Finished:
-    row = Row(
-        id=f"i{index}",
-        index=index,
-        status="ok" if index % 5 else "non-finite",
-        label=0,
-        prediction=0,
-        source=0,
-        target=1,
-        correct=True,
-        flipped=bool(index % 5),
-        flipped_float=True,
-        top1=True,
-        lambda_class=8.0,
-        tries=1,
-        nfe=3,
-        seconds=0.5,
-        margin_input=-1.0,
-        margin=1.0,
-        target_probability_input=0.25,
-        target_probability=0.75,
-    )
+    fine = bool(index % 5)
+    row = made_up_row(index, status="ok" if fine else "non-finite", flipped=fine)
     files = {f"inputs/i{index}.png": b"x%d" % index}
     if row.finite:
         files |= {f"counterfactuals/i{index}.png": b"y%d" % index, f"masks/i{index}.png": b"m"}

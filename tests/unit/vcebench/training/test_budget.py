@@ -56,7 +56,7 @@ def test_a_step_is_timed_after_the_first_ones(part):
     assert seconds_a_step(part()) == 2.0
 
 
-@pytest.mark.parametrize(("seconds", "steps"), [(3600, 1700), (1000, 470), (10, budget.FEWEST)])
+@pytest.mark.parametrize(("seconds", "steps"), [(3600, 1500), (1000, 420), (10, budget.FEWEST)])
 def test_as_many_steps_as_fit(part, tmp_path, seconds, steps):
     assert steps_within(seconds, part(), tmp_path / "b.json") == steps
     assert steps * 2.0 <= seconds or steps == budget.FEWEST
@@ -70,10 +70,10 @@ def test_the_number_stays_until_something_else_is_trained(part, tmp_path, clock,
     assert clock.now == before  # nothing was timed
     monkeypatch.setattr(budget, "seconds_a_step", lambda part: 1.0)
     assert steps_within(7200, part(), place) != steps
-    assert steps_within(7200, part(batch=8), place) == 6800
-    assert steps_within(7200, part(batch=8), place, restart=True) == 6800
+    assert steps_within(7200, part(batch=8), place) == 6100
+    assert steps_within(7200, part(batch=8), place, restart=True) == 6100
     place.write_bytes(b"damaged")
-    assert steps_within(7200, part(), place) == 6800
+    assert steps_within(7200, part(), place) == 6100
 
 
 def test_a_log_has_a_line_soon_and_every_minute(clock, capsys, tmp_path, monkeypatch):
