@@ -115,7 +115,8 @@ def test_a_shipped_bridge_keeps_what_its_card_says(dataset):
     assert found["x0_error"] == pytest.approx(card["x0_error"], rel=0.35)
     for name, ceiling in part.ceilings.items():
         assert found[name] <= ceiling
-    assert found["gain"] >= part.floors.get("gain", 3.0)
+    # A card says which floor was not reached; what was reached has to hold all the same.
+    assert found["gain"] >= 0.95 * min(part.floors.get("gain", 3.0), card["gain"])
     for share in (card["label_kept"], part.floors["label_kept"]):
         assert found["label_kept"] >= share - 3 * (share * (1 - share) / 64) ** 0.5
     assert found["label_seen"] > 0.9

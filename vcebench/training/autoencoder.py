@@ -34,8 +34,8 @@ BETA, CYCLES = 1e-3, 2
 SCALE, PIXELS = 32.0, 0.5
 """Factor on all distances of pictures, and that on pixels among them."""
 
-Batch = Callable[[torch.Generator], Tensor]
-"""Draws a batch of images in [-1, 1], float32 with shape (B, 3, H, W)."""
+Batch = Callable[[torch.Generator], tuple[Tensor, Tensor]]
+"""Draws images in [-1, 1], float32 (B, 3, H, W), and weights of their pixels, (B, 1, H, W)."""
 
 
 class Annealed(nn.Module):
@@ -100,22 +100,56 @@ def _log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return -0.5 * (math.log(2 * math.pi) + log_variance + squared)
 
 
-def picture_distance(perceptual: Path) -> Callable[[Tensor, Tensor], Tensor]:
+def picture_distance(perceptual: Path) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Mean ℓ1 between pictures of perceptual features at both their resolutions, and of pixels.
 
-    perceptual: file of the network of features.
+    Each picture's pixels are weighted, and features as the pixels that they cover.
+
+    Args:
+        perceptual: file of the network of features.
     """
     features, _ = load_network(perceptual)
     assert isinstance(features, PerceptualFeatures)
     features.to(memory_format=torch.channels_last)
 
-    def distance(x: Tensor, y: Tensor) -> Tensor:
+    def distance(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
         full, full_y = features.layers[:4](x), features.layers[:4](y)
         low, low_y = features.layers[4:](full), features.layers[4:](full_y)
-        parts = F.l1_loss(full_y.float(), full.float()) + F.l1_loss(low_y.float(), low.float())
-        return SCALE * (parts + PIXELS * F.l1_loss(y, x))
+        parts = _weighted(full_y, full, weights) + _weighted(low_y, low, weights)
+        return SCALE * (parts + PIXELS * _weighted(y, x, weights))
 
     return distance
+
+
+def _weighted(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    apart = (x.float() - y.float()).abs()
+    return (apart * F.adaptive_avg_pool2d(weights, apart.shape[-2:])).mean()
+
+
+def alike(x: Tensor) -> Tensor:
+    """Weights of one for every pixel of pictures (B, 3, H, W), with shape (B, 1, H, W)."""
+    return torch.ones_like(x[:, :1])
+
+
+def balanced(maps: Tensor, regions: int) -> Tensor:
+    """Weights that give every region of a picture as much as half of an even share.
+
+    The other half goes to all pixels alike: a mouth is one pixel of a hundred, and what a face is
+    asked about most.
+
+    Args:
+        maps: numbers of the regions, integer with shape (B, H, W).
+        regions: how many numbers there are.
+
+    Returns:
+        float32 with shape (B, 1, H, W), whose mean over each picture is 1.
+    """
+    areas = F.one_hot(maps.long(), regions).flatten(1, 2).sum(dim=1)  # (B, regions)
+    there = (areas > 0).sum(dim=1, keepdim=True)
+    size = maps[0].numel()
+    share = size / (there * areas.clamp_min(1))
+    even = share.gather(1, maps.flatten(1).long()).view(maps.shape)
+    return ((1 + even) / 2).unsqueeze(1)
 
 
 def autoencoder_loss(
@@ -137,13 +171,13 @@ def autoencoder_loss(
         assert isinstance(network, Annealed)
         autoencoder = network.network
         assert isinstance(autoencoder, ResidualAutoencoder)
-        x = batch(generator)
+        x, weights = batch(generator)
         with half(bf16):
             mean, log_variance = autoencoder.encode(x)
         noise = torch.randn(mean.shape, generator=generator)
         z = mean + torch.exp(0.5 * log_variance) * noise
         with half(bf16):
-            wrong = distance(x, autoencoder.decode(z))
+            wrong = distance(x, autoencoder.decode(z), weights)
         information, correlation, divergence = divergences(z, mean, log_variance, count)
         return wrong + BETA * (information + correlation + network.share() * divergence)
 

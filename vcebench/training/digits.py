@@ -13,7 +13,7 @@ from vcebench.data.digits import CLASSES, SIZE, arrays
 from vcebench.models.classifier import MulticlassClassifier
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
-from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
+from vcebench.training.autoencoder import alike, autoencoder_loss, autoencoder_part
 from vcebench.training.bridge import Batch, HeldOut, bridge_loss, bridge_part
 from vcebench.training.latent_recipes import digits_part
 from vcebench.training.loop import LoopSettings, Loss
@@ -197,8 +197,13 @@ def _bridge() -> Part:
 
 def _autoencoder() -> Part:
     def open_data() -> Loss:
-        count = len(arrays("train")[0])
-        return autoencoder_loss(_batches(), ASSETS / "digits/perceptual.safetensors", count)
+        draw, count = _batches(), len(arrays("train")[0])
+
+        def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            x = draw(generator)
+            return x, alike(x)
+
+        return autoencoder_loss(batch, ASSETS / "digits/perceptual.safetensors", count)
 
     return autoencoder_part(
         dataset="digits",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vcebench.models.painter import SemanticAutoencoder
 from vcebench.training import augment
-from vcebench.training.autoencoder import agreements, chunks, picture_distance
+from vcebench.training.autoencoder import agreements, alike, chunks, picture_distance
 from vcebench.training.half import half
 from vcebench.training.loop import LoopSettings, Loss
 from vcebench.training.parts import Part
@@ -41,7 +41,8 @@ def segments_loss(pictures: Pictures, perceptual: Path, batch: int, bf16: bool =
         x, chosen = augment.draw(images, batch, generator)
         where = maps[chosen]
         with half(bf16):
-            return distance(x, network.decode(where, network.encode(x, where)))
+            made = network.decode(where, network.encode(x, where))
+            return distance(x, made, alike(x))
 
     return loss
 

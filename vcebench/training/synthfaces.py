@@ -13,7 +13,7 @@ from vcebench.data.synthfaces.scm import INDEX, NAMES
 from vcebench.models.classifier import BinaryClassifier
 from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment, shortcuts
-from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part
+from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part, balanced
 from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
 from vcebench.training.faces import (
     attribute_figures,
@@ -295,17 +295,18 @@ def _bridge() -> Part:
 
 def _autoencoder() -> Part:
     def open_data() -> Loss:
-        images, _ = faces("train")
-        return autoencoder_loss(
-            lambda g: augment.draw(images, 16, g)[0],
-            ASSETS / "synthfaces/perceptual.safetensors",
-            len(images),
-        )
+        images, maps = face_maps("train", 20_000)
+
+        def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            x, chosen = augment.draw(images, 32, generator)
+            return x, balanced(maps[chosen], len(REGIONS))
+
+        return autoencoder_loss(batch, ASSETS / "synthfaces/perceptual.safetensors", len(images))
 
     return autoencoder_part(
         dataset="synthfaces",
         config={"code": 64, "widths": (16, 32, 64, 96), "hidden": 256},
-        settings=LoopSettings(steps=4000, seed=191, learning_rate=1e-3, ema=0.999),
+        settings=LoopSettings(steps=5000, seed=191, learning_rate=1e-3, ema=0.999),
         loss=open_data,
         pictures=lambda split: faces(split, 1000 if split == "train" else 512)[0],
         tasks=("smile", "age"),

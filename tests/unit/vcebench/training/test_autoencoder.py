@@ -13,8 +13,10 @@ from vcebench.models.shipped import ASSETS, load_network
 from vcebench.training import augment
 from vcebench.training.autoencoder import (
     Annealed,
+    alike,
     autoencoder_figures,
     autoencoder_loss,
+    balanced,
     divergences,
     keep_fisher,
     picture_distance,
@@ -80,15 +82,35 @@ def test_the_last_term_grows_twice_and_a_checkpoint_knows_how_far():
 def test_a_picture_is_no_distance_from_itself():
     distance = picture_distance(ASSETS / "digits/perceptual.safetensors")
     x = torch.rand(2, 3, 32, 32, generator=seeded()) * 2 - 1
-    assert float(distance(x, x)) == 0
-    assert float(distance(x, x.flip(3))) > float(distance(x, x + 0.01)) > 0
+    one = alike(x)
+    assert float(distance(x, x, one)) == 0
+    assert float(distance(x, x.flip(3), one)) > float(distance(x, x + 0.01, one)) > 0
+
+
+def test_differences_count_where_pixels_weigh():
+    distance = picture_distance(ASSETS / "digits/perceptual.safetensors")
+    x = torch.rand(2, 3, 32, 32, generator=seeded()) * 2 - 1
+    moved, left = x.clone(), alike(x)
+    moved[..., :8] += 0.5
+    left[..., :16] = 0
+    assert float(distance(x, moved, left)) < 0.1 * float(distance(x, moved, alike(x)))
+
+
+def test_a_small_region_weighs_half_of_an_even_share():
+    maps = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    maps[0, :2, :2] = 4
+    weights = balanced(maps, regions=9)
+    assert weights.shape == (2, 1, 8, 8)
+    torch.testing.assert_close(weights.mean(dim=(1, 2, 3)), torch.ones(2))
+    assert float(weights[0, 0, :2, :2].sum()) == 4 * 0.5 + 32 * 0.5
+    assert float(weights[1].min()) == float(weights[1].max()) == 1
 
 
 def test_some_steps_bring_pictures_nearer():
     torch.manual_seed(0)
     trained = Annealed(ResidualAutoencoder(6, (8, 8, 8), 16, (32, 32)), steps=12)
     x = augment.to_network(arrays("train")[0][:4])
-    loss = autoencoder_loss(lambda g: x, ASSETS / "digits/perceptual.safetensors", 4000)
+    loss = autoencoder_loss(lambda g: (x, alike(x)), ASSETS / "digits/perceptual.safetensors", 4000)
     optimiser = torch.optim.Adam(trained.parameters(), lr=3e-3)
     values = []
     for step in range(12):
