@@ -123,7 +123,8 @@ def picture_distance(perceptual: Path) -> Callable[[Tensor, Tensor, Tensor], Ten
 
 def _weighted(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     apart = (x.float() - y.float()).abs()
-    return (apart * F.adaptive_avg_pool2d(weights, apart.shape[-2:])).mean()
+    height, width = apart.shape[-2:]
+    return (apart * F.adaptive_avg_pool2d(weights, (height, width))).mean()
 
 
 def alike(x: Tensor) -> Tensor:
