@@ -129,7 +129,12 @@ _LATENT = (
         batch_size=4,
     ),
     MethodPreset("ldce-cls", "digits", _START, {"tau": 38, "chain": 100}),
-    MethodPreset("ldce-txt", "synthfaces", _START, {"tau": 38, "chain": 100, "angle": 60.0}),
+    MethodPreset(
+        "ldce-txt",
+        "synthfaces",
+        _best(2, 8, "smile"),
+        {"tau": 38, "chain": 100, "angle": 60.0},
+    ),
     MethodPreset("time", "synthfaces", _START, {"lengths": "4,6,8,10,14", "chain": 20}),
     # Every image of a batch holds a decoder.
     MethodPreset(
