@@ -135,7 +135,12 @@ _LATENT = (
         _best(2, 8, "smile"),
         {"tau": 38, "chain": 100, "angle": 60.0},
     ),
-    MethodPreset("time", "synthfaces", _START, {"lengths": "4,6,8,10,14", "chain": 20}),
+    MethodPreset(
+        "time",
+        "synthfaces",
+        _best(2, 8, "smile"),
+        {"lengths": "4,6,8,10,14", "chain": 20, "strength": 3.0},
+    ),
     # Every image of a batch holds a decoder.
     MethodPreset(
         "eced-v",
