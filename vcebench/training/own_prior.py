@@ -107,14 +107,20 @@ def figures(
     if judge is None:
         return found
     same = kept(network, chain, judge.classifier, x, judge.tau)
-    interval = stats.binomtest(int(same.sum()), len(same)).proportion_ci(method="wilson")
+    share = float(same.float().mean())
     return {
         **found,
-        "kept": float(same.float().mean()),
+        "kept": share,
         "kept_of": len(same),
-        "kept_interval": [float(interval.low), float(interval.high)],
+        "kept_interval": _interval(share, len(same)),
         "tau": judge.tau,
     }
+
+
+def _interval(share: float, count: int) -> list[float]:
+    """95 % interval of a share of `count` images (Wilson, 1927)."""
+    found = stats.binomtest(round(share * count), count).proportion_ci(method="wilson")
+    return [float(found.low), float(found.high)]
 
 
 @torch.no_grad()
@@ -181,10 +187,12 @@ def lines_on(measured: Mapping[str, Any], size: tuple[int, int]) -> list[str]:
         + f"; in brackets the shipped prior of {name} on its own images"
     ]
     if (share := measured.get("kept")) is not None:
-        low, high = measured["kept_interval"]
-        whose = "has not seen" if measured["unseen"] else "learned from"
+        # Cards of earlier builds know one number of images, all of them learned from.
+        count = measured.get("kept_of", measured["images"])
+        whose = "has not seen" if measured.get("unseen") else "learned from"
+        low, high = _interval(share, count)
         lines.append(
-            f"{share:.1%} ({low:.1%} … {high:.1%}) of {measured['kept_of']} images that it {whose} "
+            f"{share:.1%} ({low:.1%} … {high:.1%}) of {count} images that it {whose} "
             f"keep their class when they are noised to step {measured['tau']} and denoised"
         )
         if share < WANTED:
