@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_up import made_up_row
 from torch import Tensor, nn
 
 from vcebench.folders.manifest import new_manifest
@@ -134,27 +135,16 @@ def measure() -> Callable[..., Measurement]:
 
 
 def _row(index: int, **changes: Any) -> Row:
-    values: dict[str, Any] = {
+    eight: dict[str, Any] = {
         "id": f"fake-{index:05d}",
-        "index": index,
-        "status": "ok",
         "label": 3,
         "prediction": 3,
         "source": 3,
         "target": 8,
-        "correct": True,
-        "flipped": True,
-        "flipped_float": True,
-        "top1": True,
-        "lambda_class": 8.0,
-        "tries": 1,
-        "seconds": 0.5,
-        "margin_input": -1.0,
-        "margin": 1.0,
         "target_probability_input": 0.1,
         "target_probability": 0.9,
     }
-    return Row(**{**values, **changes})
+    return made_up_row(index, **{**eight, **changes})
 
 
 @pytest.fixture
