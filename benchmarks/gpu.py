@@ -1,11 +1,12 @@
-"""Figures of a GPU, in one table and under five minutes.
+"""Figures of a GPU, said as they are found and then in one table.
 
-    python -m benchmarks.gpu [--quick]
+    python -m benchmarks.gpu [--batch 5 50] [--tier exact fast bf16 fp16] [--method maskdime]
 
-CelebA's networks at their full size with random weights: the matrix rate of the card; a forward
+CelebA's networks at their full size with random weights: the matrix rate of the card; one try by
+method, tier and batch; the parts of a step; peak memory, each in a process of its own; a forward
 pass of the U-Net by tier, layout and batch, as it is and recorded, beside its floor (operations
-over matrix rate); one try by method, tier and batch; the parts of a step; peak memory, each in a
-process of its own. `--quick` runs digits' networks on the CPU: its figures mean nothing.
+over matrix rate). Tries come first, so that a call that is cut short has said what matters most.
+`--quick` runs digits' networks on the CPU: its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +112,8 @@ def rates(amount: Amount) -> dict[str, float]:
 
 
 @torch.no_grad()
-def forwards(amount: Amount, rate: dict[str, float]) -> list[Figure]:
+def forwards(amount: Amount, rate: dict[str, float]) -> Iterator[Figure]:
     """The U-Net by tier, layout and batch; as a run has it, too."""
-    lines = []
     for batch in amount.batches:
         made = given(amount, batch, "exact")
         network = made.bundle.prior.network
@@ -126,16 +127,14 @@ def forwards(amount: Amount, rate: dict[str, float]) -> list[Figure]:
                 one = in_precision(network.to(memory_format=memory_format), tier)  # type: ignore[arg-type]
                 with precision_flags(tier):  # type: ignore[arg-type]
                     took = seconds(partial(one, *inputs), amount)
-                    lines.append(ms(f"U-Net forward, {what}", took, note))
+                    yield ms(f"U-Net forward, {what}", took, note)
                     if (recorder := recorder_for(z.device)) is not None:
                         took = seconds(partial(Captured(one, recorder, "prior"), *inputs), amount)
-                        lines.append(ms(f"U-Net forward, recorded, {what}", took, note))
-    return lines
+                        yield ms(f"U-Net forward, recorded, {what}", took, note)
 
 
-def tries(amount: Amount) -> list[Figure]:
+def tries(amount: Amount) -> Iterator[Figure]:
     """One try of a full batch, with noise, masks and files, and the parts of its steps."""
-    lines = []
     for batch in amount.batches:
         for tier in amount.tiers:
             for method in amount.methods:
@@ -144,17 +143,16 @@ def tries(amount: Amount) -> list[Figure]:
                     took = seconds(lambda made=made: made.worker.explain(made.tries()), amount)
                     what = f"one try, {method}, {tier}, batch {batch}"
                     goal = GOALS.get((tier, batch)) if method == "maskdime" else None
-                    lines.append(
+                    yield (
                         Figure("g", what, f"{took:.3f} s", f"≤ {goal} s", took <= goal)
                         if goal
                         else Figure("g", what, f"{took:.3f} s")
                     )
                     if method == amount.methods[0]:
-                        lines += parts(amount, made, f"{tier}, batch {batch}")
+                        yield from parts(amount, made, f"{tier}, batch {batch}")
                 del made
                 if amount.device == "cuda":
                     torch.cuda.empty_cache()
-    return lines
 
 
 def parts(amount: Amount, made: Setting, what: str) -> list[Figure]:
@@ -189,9 +187,8 @@ def ms(what: str, took: float, note: str = "") -> Figure:
     return Figure("g", what, f"{1000 * took:.3f} ms", note=note)
 
 
-def peaks(amount: Amount) -> list[Figure]:
+def peaks(amount: Amount) -> Iterator[Figure]:
     """Peak memory of one try, each in a process of its own."""
-    lines = []
     for batch in amount.batches:
         for tier in amount.tiers:
             line = [sys.executable, "-m", "benchmarks.gpu", "--peak", tier, str(batch)]
@@ -203,8 +200,7 @@ def peaks(amount: Amount) -> list[Figure]:
             what = f"peak memory, maskdime, {tier}, batch {batch}"
             wanted = tier == "fp16" and batch == 5 and amount.full
             goal, met = ("≤ 965 MiB", mib <= 965) if wanted else ("", None)
-            lines.append(Figure("g", what, f"{mib:.0f} MiB", goal, met))
-    return lines
+            yield Figure("g", what, f"{mib:.0f} MiB", goal, met)
 
 
 def peak(amount: Amount, tier: str, batch: int) -> float:
@@ -225,9 +221,14 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="does it run? the figures mean nothing"
     )
+    parser.add_argument("--batch", nargs="+", type=int, help="sizes of a batch (default: 5 50)")
+    parser.add_argument("--tier", nargs="+", choices=TYPES, help="default: all")
+    parser.add_argument("--method", nargs="+", help="default: maskdime fastdime")
     parser.add_argument("--peak", nargs=2, metavar=("TIER", "BATCH"), help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
     amount = SMALL if asked.quick else Amount()
+    chosen = {"batches": asked.batch, "tiers": asked.tier, "methods": asked.method}
+    amount = replace(amount, **{k: tuple(v) for k, v in chosen.items() if v})
     if amount.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no CUDA device here; --quick runs on a CPU")
     if asked.peak:
@@ -237,7 +238,9 @@ def main(words: Sequence[str]) -> None:
     lines = [
         Figure("g", f"matrix product, {t}", f"{r / 1e12:.1f} TFLOP/s") for t, r in rate.items()
     ]
-    lines += forwards(amount, rate) + tries(amount) + peaks(amount)
+    for figure in chain(tries(amount), peaks(amount), forwards(amount, rate)):
+        print(f"{figure.what}: {figure.value}", file=sys.stderr, flush=True)
+        lines.append(figure)
     print(f"{cost.device_name(torch.device(amount.device))}; torch {torch.__version__}\n")
     print(table(lines))
 

@@ -128,7 +128,7 @@ _LATENT = (
         {"tau": 251, "chain": 500, "class_scale": 4.0, "distance_scale": 3.3, "angle": 55.0},
         batch_size=4,
     ),
-    MethodPreset("ldce-cls", "digits", _START, {"tau": 38, "chain": 100}),
+    MethodPreset("ldce-cls", "digits", _best(4, 16, "3-8"), {"tau": 38, "chain": 100}),
     MethodPreset(
         "ldce-txt",
         "synthfaces",
@@ -145,11 +145,13 @@ _LATENT = (
     MethodPreset(
         "eced-v",
         "synthfaces",
-        _START,
+        _best(8, 8, "smile"),
         {
             "chain": 20,
             "denoising_steps": 3,
             "iterations": 30,
+            "learning_rate": 0.2,
+            "threshold": 0.1,
             "tuning_steps": 60,
             "tuning_rate": 1e-3,
         },

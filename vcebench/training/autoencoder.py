@@ -113,6 +113,7 @@ def picture_distance(perceptual: Path) -> Callable[[Tensor, Tensor, Tensor], Ten
     features.to(memory_format=torch.channels_last)
 
     def distance(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        features.to(x.device)
         full, full_y = features.layers[:4](x), features.layers[:4](y)
         low, low_y = features.layers[4:](full), features.layers[4:](full_y)
         parts = _weighted(full_y, full, weights) + _weighted(low_y, low, weights)
@@ -175,7 +176,7 @@ def autoencoder_loss(
         x, weights = batch(generator)
         with half(bf16):
             mean, log_variance = autoencoder.encode(x)
-        noise = torch.randn(mean.shape, generator=generator)
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device)
         z = mean + torch.exp(0.5 * log_variance) * noise
         with half(bf16):
             wrong = distance(x, autoencoder.decode(z), weights)

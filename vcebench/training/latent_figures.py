@@ -27,7 +27,7 @@ BATCH = 64
 
 
 def latent_figures(
-    folder: Path, images: Tensor, dataset: str, tasks: Sequence[str], drawn: int
+    folder: Path, images: Tensor, dataset: str, tasks: Sequence[str], drawn: Tensor
 ) -> dict[str, Any]:
     """Figures of a stored model on held-out pictures.
 
@@ -36,7 +36,8 @@ def latent_figures(
         images: uint8 with shape (N, 3, H, W).
         dataset: whose classifiers judge.
         tasks: those that decide.
-        drawn: number of pictures that are drawn again, from the first one on.
+        drawn: pictures that are drawn again, alike: they show what the tasks ask about, since
+            another thing than the source is not turned into the target.
 
     Returns:
         `psnr` of the reconstructions in dB (mean over pictures, of uint8 values); `pixel_l1`, mean
@@ -64,7 +65,9 @@ def latent_figures(
         )
         figures[f"{name} agreement"] = float(same.float().mean())
         prior = model.prior(_conditions(model, entry.task(name))).strided(CHAIN, 1)
-        figures[f"{name} obedience"] = obedience(prior, x[:drawn], judge, entry.task(name).classes)
+        figures[f"{name} obedience"] = obedience(
+            prior, to_network(drawn), judge, entry.task(name).classes
+        )
     return figures
 
 

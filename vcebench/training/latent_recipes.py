@@ -22,6 +22,8 @@ from vcebench.training.loop import LoopSettings
 
 PICTURES, CAPTIONS, WIDTH = 12_288, 4, 64
 CLASS_WIDTH = 32
+DRAWN = 256
+"""Pictures, at most, that a model draws again to say whether it does as told."""
 
 
 def faces_part() -> LatentPart:
@@ -46,9 +48,7 @@ def faces_part() -> LatentPart:
         batches=(16, 32),
         pictures=lambda: faces("train", PICTURES)[0],
         reader=Reader(_text_encoder, _captioned, _save_text_encoder),
-        measure=lambda folder: latent_figures(
-            folder, faces("test", 512)[0], "synthfaces", ("smile", "age"), drawn=256
-        ),
+        measure=_faces_figures,
         floors={"psnr": 30.0, "smile agreement": 0.98, "smile obedience": 0.85},
     )
 
@@ -69,11 +69,25 @@ def digits_part() -> LatentPart:
         batches=(16, 32),
         pictures=lambda: arrays("train")[0],
         reader=Reader(lambda: ClassReader(CLASSES, CLASS_WIDTH), _labelled, _save_embedding),
-        measure=lambda folder: latent_figures(
-            folder, arrays("test")[0], "digits", ("3-8",), drawn=256
-        ),
+        measure=_digits_figures,
         floors={"psnr": 30.0, "3-8 agreement": 0.98, "3-8 obedience": 0.85},
     )
+
+
+def _faces_figures(folder: Path) -> dict[str, Any]:
+    images = faces("test", 512)[0]
+    return latent_figures(folder, images, "synthfaces", ("smile", "age"), images[:DRAWN])
+
+
+def _digits_figures(folder: Path) -> dict[str, Any]:
+    images = arrays("test")[0]
+    return latent_figures(folder, images, "digits", ("3-8",), threes_and_eights()[:DRAWN])
+
+
+def threes_and_eights() -> Tensor:
+    """The scans of `test` that the task 3-8 asks about, uint8 (N, 3, H, W)."""
+    images, labels = arrays("test")
+    return images[(labels == 3) | (labels == 8)]
 
 
 def _labelled(folder: Path) -> Conditions:

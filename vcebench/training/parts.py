@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import nn
 
 from vcebench.models.shipped import load_network
 from vcebench.models.small import build_network
+from vcebench.running.cost import device_name
 from vcebench.training.latent_part import LatentPart
 from vcebench.training.loop import Fitted, LoopSettings, Loss, fit
 from vcebench.training.progress import say
@@ -192,7 +192,7 @@ def _card(dataset: str, part: Part, fitted: Fitted) -> dict[str, Any]:
         **({"continued_at": list(fitted.stages)} if fitted.stages else {}),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "machine": platform.machine(),
+        "machine": device_name(torch.device(part.device)),
         **({"begun_from": part.begin.name} if part.begin else {}),
     }
 
