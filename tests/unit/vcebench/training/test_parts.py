@@ -139,7 +139,7 @@ def test_a_part_whose_start_changed_is_trained_again(tmp_path):
     assert read_card(path)["recipe"] != before
 
 
-MISSED = {"synthfaces": {("bridge", "gain")}, "synthroads": {("bridge", "gain")}}
+MISSED = {"synthroads": {("bridge", "gain")}}
 """Floors that longer training did not reach; docs/regions.md says how near it came."""
 
 
