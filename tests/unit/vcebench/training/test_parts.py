@@ -139,8 +139,15 @@ def test_a_part_whose_start_changed_is_trained_again(tmp_path):
     assert read_card(path)["recipe"] != before
 
 
-MISSED = {"synthroads": {("bridge", "gain")}}
-"""Floors that longer training did not reach; docs/regions.md says how near it came."""
+MISSED = {
+    "synthfaces": {
+        ("autoencoder", "pixel_l1"),
+        ("autoencoder", "smile agreement"),
+        ("autoencoder", "age agreement"),
+    },
+    "synthroads": {("bridge", "gain")},
+}
+"""Bounds that half as many steps again did not reach; docs say how near they came."""
 
 
 @pytest.mark.parametrize("dataset", sorted(path.name for path in ASSETS.iterdir()))
