@@ -14,7 +14,7 @@ TINY = replace(gpu.SMALL, tiers=("exact",), tau=1)
 
 def test_every_part_has_its_lines():
     rate = gpu.rates(TINY)
-    lines = gpu.forwards(TINY, rate) + gpu.tries(TINY)
+    lines = [*gpu.forwards(TINY, rate), *gpu.tries(TINY)]
     what = [line.what for line in lines]
     assert sum(one.startswith("U-Net forward, exact") for one in what) == len(gpu.LAYOUTS)
     assert "one try, maskdime, exact, batch 2" in what
