@@ -61,7 +61,7 @@ def leak(
     made: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Mean |change|, outside of a random region of each picture, with the next picture's code there.
+    """Mean |change| outside of a random region of each picture that gets another's code.
 
     Args:
         where: maps (B, H, W).
