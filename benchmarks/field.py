@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.fieldpages import HOME, Ground
 from benchmarks.fieldquestions import blocks
 from vcebench.cli import main as vcebench
-from vcebench.jobs.field import TASKS
+from vcebench.jobs.field import FIELD, TASKS
 from vcebench.jobs.fieldrows import waiting
 from vcebench.showing.fieldfigure import field_map
 from vcebench.showing.figures import encode
@@ -61,7 +61,8 @@ def _main() -> None:
     failed = [] if arguments.pages else [d for d in TASKS if _sweep(d, arguments)]
     home = Ground(HOME[0])
     lacking = [w.method for w in waiting(home.dataset, home.rows) if w.task == HOME[1]]
-    picture = field_map([row for row in home.rows if row.task == HOME[1]], lacking)
+    shown = [row for row in home.rows if row.task == HOME[1] and row.method in FIELD]
+    picture = field_map(shown, lacking)
     if picture is not None:
         (ROOT / PICTURE).write_bytes(encode(picture, "png"))
     texts = blocks()

@@ -73,8 +73,8 @@ CONDITIONS = (
     Condition("rcsb-c", "digits", "3-8"),
     Condition("ace-l1", "digits", "3-8"),
     Condition("dive", "digits", "3-8"),
+    Condition("ldce-cls", "digits", "3-8"),
 )
-"""Latent methods join when their networks ship."""
 
 
 @dataclass(frozen=True)

@@ -143,5 +143,10 @@ def _names(axes: Axes, found: Sequence[Place]) -> None:
             textcoords="axes fraction",
             fontsize=7,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "linewidth": 0.5},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": "#bbbbbb",
+                "linewidth": 0.5,
+                "relpos": (0.0, 0.5),  # to where the name begins, not through it
+            },
         )

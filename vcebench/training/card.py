@@ -75,8 +75,7 @@ def _section(path: Path, floors: Mapping[str, float], ceilings: Mapping[str, flo
         (
             "training",
             f"{card['steps']:,} steps{_begun(card)}, seed {card['seed']}, "
-            f"{card['train_seconds'] / 60:.1f} minutes on {card['threads']} thread(s) of "
-            f"{card['machine']}, torch {card['torch']}",
+            f"{card['train_seconds'] / 60:.1f} minutes on {_place(card)}, torch {card['torch']}",
         ),
         ("SHA-256", f"`{sha256(path)}`"),
     ]
@@ -102,8 +101,7 @@ def _latent_section(path: Path, floors: Mapping[str, float]) -> str:
         settings = recipe["settings"]
         said = (
             f"{settings['steps']:,} steps of {recipe['batch']}, seed {settings['seed']}, "
-            f"{seconds / 60:.1f} minutes on {card['threads']} thread(s) of {card['machine']}, "
-            f"torch {card['torch']}"
+            f"{seconds / 60:.1f} minutes on {_place(card)}, torch {card['torch']}"
         )
         rows.append((f"training, {name}", said))
     rows += [(file.relative_to(folder).as_posix(), f"`{sha256(file)}`") for file in files]
@@ -128,6 +126,14 @@ def _against(
         for wanted, kept in verdicts
     ]
     return [("floor", ", ".join(said))] if said else []
+
+
+def _place(card: Mapping[str, Any]) -> str:
+    """Where a network was trained; threads are named where they did the work."""
+    threads = card["threads"]
+    return (
+        f"one {card['machine']}" if threads is None else f"{threads} thread(s) of {card['machine']}"
+    )
 
 
 def _begun(card: Mapping[str, Any]) -> str:

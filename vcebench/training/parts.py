@@ -190,7 +190,7 @@ def _card(dataset: str, part: Part, fitted: Fitted) -> dict[str, Any]:
         "steps": part.settings.steps,
         "train_seconds": round(fitted.seconds),
         **({"continued_at": list(fitted.stages)} if fitted.stages else {}),
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads() if part.device == "cpu" else None,
         "torch": torch.__version__,
         "machine": device_name(torch.device(part.device)),
         **({"begun_from": part.begin.name} if part.begin else {}),

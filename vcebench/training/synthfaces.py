@@ -298,7 +298,7 @@ def _autoencoder() -> Part:
         images, maps = face_maps("train", 20_000)
 
         def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            x, chosen = augment.draw(images, 128, generator)
+            x, chosen = augment.draw(images, 32, generator)
             return x, balanced(maps[chosen], len(REGIONS))
 
         return autoencoder_loss(batch, ASSETS / "synthfaces/perceptual.safetensors", len(images))
@@ -306,7 +306,7 @@ def _autoencoder() -> Part:
     return autoencoder_part(
         dataset="synthfaces",
         config={"code": 64, "widths": (16, 32, 64, 96), "hidden": 256},
-        settings=LoopSettings(steps=6000, seed=191, learning_rate=1.5e-3, ema=0.999),
+        settings=LoopSettings(steps=7500, seed=191, learning_rate=1e-3, ema=0.999),
         loss=open_data,
         pictures=lambda split: faces(split, 1000 if split == "train" else 512)[0],
         tasks=("smile", "age"),
