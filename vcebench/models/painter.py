@@ -17,9 +17,10 @@ from torch import Tensor, nn
 class SemanticAutoencoder(nn.Module):
     """Codes are means of features over regions; a generator is modulated by them where they belong.
 
-    The generator begins at a sixteenth of the size with the map alone and doubles four times; every
-    block's instance norms are scaled and shifted by the code and the region of each place. Where a
-    place of a coarse map holds several regions, their codes are averaged by area.
+    The generator begins at a sixteenth of the size with the map alone and doubles four times; the
+    norms of every block are scaled and shifted by the code and the region of each place. Where a
+    place of a coarse map holds several regions, their codes are averaged by area. Norms are over
+    the channels of a place: those over a picture would carry a region's look into all others.
 
     Args:
         regions: names of the regions by number.
@@ -102,4 +103,5 @@ class _Painted(nn.Module):
 
 def _modulated(x: Tensor, scales: Tensor) -> Tensor:
     gamma, beta = scales.chunk(2, dim=1)
-    return F.instance_norm(x) * (1 + gamma) + beta
+    placed = F.layer_norm(x.movedim(1, -1), x.shape[1:2]).movedim(-1, 1)
+    return placed * (1 + gamma) + beta
