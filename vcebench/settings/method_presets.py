@@ -251,6 +251,13 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
         _best(3, 16, "smile"),
         {"learning_rate": 0.2, "lasso": 0.1, "diversity": 0.001},
     ),
+    MethodPreset("steex", "synthfaces", _best(4, 8, "smile"), {"learning_rate": 0.1}),
+    MethodPreset(
+        "steex",
+        "synthroads",
+        _best(5, 8, "forward-slowdown"),
+        {"learning_rate": 0.1, "proximity": 0.003},
+    ),
     MethodPreset("xgem-plus", "synthfaces", _best(4, 16, "smile"), {"learning_rate": 0.2}),
     *_LATENT,
     MethodPreset("svce", "digits", _best(3, 16, "3-8-robust"), {"epsilon": 18.0}),
