@@ -199,20 +199,23 @@ class _Gradient(_Evaluation):
 
     def __init__(self, network: nn.Module, inputs: tuple[Tensor, ...], recorder: Recorder) -> None:
         (x,) = inputs
-        image = x.detach().clone().requires_grad_()
+        image = x.detach().clone()
         self._inputs = [image]
         self._recorder = recorder
-        self._out = self._above = image.detach()
+        self._leaf = self._out = self._above = image
 
         def forward() -> Tensor:
-            self._out = network(image)
+            # Autograd binds a leaf to the stream of its first use: every evaluation has its own,
+            # in the same memory, so that none meets what a warm-up on another stream left.
+            self._leaf = image.detach().requires_grad_()
+            self._out = network(self._leaf)
             return self._out
 
         def backward() -> Tensor:
-            return torch.autograd.grad(self._out, image, self._above)[0]
+            return torch.autograd.grad(self._out, self._leaf, self._above)[0]
 
         with torch.enable_grad():
-            self._above = torch.ones_like(network(image)).detach()
+            self._above = torch.ones_like(forward()).detach()
             self._forward, self._backward = recorder.record([forward, backward])
 
     @staticmethod

@@ -19,6 +19,15 @@ from vcebench.folders.runfolder import RunFolder
 
 TILE = 128
 _GAP, _TITLE, _HEAD = 6, 22, 26
+_COLUMNS = [
+    "input",
+    "counterfactual",
+    "difference",
+    "region",
+    "mask z",
+    "mask x",
+    "true counterfactual",
+]
 _INK, _PAPER = (25, 25, 25), (255, 255, 255)
 
 
@@ -26,7 +35,8 @@ def contact_sheet(folder: RunFolder, task: Task, count: int = 12) -> Image.Image
     """Input, counterfactual, difference, region, masks, true counterfactual of some images.
 
     The difference is signed: red is brighter than before, blue darker, white unchanged. Images are
-    enlarged by whole factors, so that pixels stay pixels.
+    enlarged by whole factors, so that pixels stay pixels. A column that no image fills is left out,
+    and a mask that is everywhere (as that of a method which has none is stored) fills none.
 
     Args:
         folder: the run; the first `count` images that have a counterfactual are shown. Of one's own
@@ -37,7 +47,7 @@ def contact_sheet(folder: RunFolder, task: Task, count: int = 12) -> Image.Image
     own = folder.config().custom is not None
     rows = [rows[k] for k in (spread(len(rows), count) if own else range(len(rows))[:count])]
     cells = [_cells(folder, row) for row in rows]
-    heads = list(cells[0]) if cells else ["input", "counterfactual"]
+    heads = [head for head in _COLUMNS if any(head in cell for cell in cells)] or _COLUMNS[:2]
     tile = next(iter(cells[0].values())).size if cells else (TILE, TILE)
     blocks = 1 if len(rows) <= 3 else 2
     lines = -(-len(rows) // blocks)
@@ -53,8 +63,9 @@ def contact_sheet(folder: RunFolder, task: Task, count: int = 12) -> Image.Image
         left = (position // lines) * width + _GAP
         top = _HEAD + (position % lines) * height
         draw.text((left, top + 2), _caption(row, task), fill=_INK, font=font(12))
-        for column, picture in enumerate(cell.values()):
-            sheet.paste(picture, (left + column * (tile[0] + _GAP), top + _TITLE))
+        for column, head in enumerate(heads):
+            if head in cell:
+                sheet.paste(cell[head], (left + column * (tile[0] + _GAP), top + _TITLE))
     return sheet
 
 
@@ -65,9 +76,8 @@ def _cells(folder: RunFolder, row: Row) -> dict[str, Image.Image]:
     region = folder.region(row)
     if region is not None:
         cells["region"] = region_picture(before, region)
-    masks = folder.masks(row)
-    if masks is not None:
-        cells["mask z"], cells["mask x"] = (_mask(mask) for mask in masks)
+    masks = zip(("mask z", "mask x"), folder.masks(row) or (), strict=False)
+    cells |= {head: _mask(mask) for head, mask in masks if not mask.all()}
     if folder.has("truths", row):
         cells["true counterfactual"] = folder.image("truths", row)
     return {head: enlarge(image) for head, image in cells.items()}

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 
 from vcebench.devices.capture import Captured, CapturedGuide, recorder_for
 from vcebench.methods.core.attributions import last_convolution
@@ -62,6 +63,23 @@ def test_gradients_are_the_bits_of_the_network(classifier, recorder):
     for seed, one in enumerate(found):
         assert torch.equal(one, gradient(classifier, images(seed)))
     assert recorder.recorded == 2
+
+
+def test_no_evaluation_meets_a_leaf_of_another(classifier, recorder):
+    # A leaf's node keeps the stream of its first use: in a recording, that of the warm-up.
+    nodes: list[object] = []
+
+    class Watched(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            nodes.append(get_gradient_edge(x).node)
+            return classifier(x)
+
+    fast = CapturedGuide(Watched(), recorder, "classifier")
+    for seed in range(3):
+        gradient(fast, images(seed))
+    assert recorder.recorded == 2
+    assert len(nodes) >= 6
+    assert len(set(map(id, nodes))) == len(nodes)
 
 
 def test_an_evaluation_between_a_forward_and_its_backward_pass_does_not_matter(
