@@ -218,5 +218,10 @@ def test_a_shipped_network_of_codes_measures_what_its_card_says(dataset, name):
     asked, card = part(dataset, name), read_card(path)["measured"]
     with torch.no_grad():
         found = asked.measure(load_network(path)[0])
+    assert asked.floors
     assert asked.floors.keys() | asked.ceilings.keys() <= found.keys()
     assert found == pytest.approx(card, abs=0.01)
+    for figure, floor in asked.floors.items():
+        assert found[figure] >= floor or card[figure] < floor
+    for figure, most in asked.ceilings.items():
+        assert found[figure] <= most or card[figure] > most
