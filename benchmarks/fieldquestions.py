@@ -105,12 +105,17 @@ def _beside(
     return line
 
 
+def _compared(ground: Ground) -> list[str]:
+    """The tasks of a set that are in `SHOWN`."""
+    return [task for task in TASKS[ground.dataset] if task in SHOWN]
+
+
 def masks(grounds: Sequence[Ground]) -> str:
     """With and without a mask or region, on as many images as both have."""
     lines: list[dict[str, object]] = []
     for without, with_, what in PAIRS:
         for ground in grounds:
-            for task in (task for task in TASKS[ground.dataset] if task in SHOWN):
+            for task in _compared(ground):
                 lines += _pair(ground, task, (without, with_), what)
     return github(lines) if lines else "Nothing is measured yet."
 
@@ -138,7 +143,7 @@ def codes(grounds: Sequence[Ground]) -> str:
     lines = []
     columns = ("fr", "oracle_fr", "gt_precision", "off_target", "l1", "cout", "kid")
     for ground in grounds:
-        for task in (task for task in TASKS[ground.dataset] if task in SHOWN):
+        for task in _compared(ground):
             found = ground.of(task)
             those = [method for method in found if family(method) in CODES]
             for method in [*those, "maskdime"] if those else []:

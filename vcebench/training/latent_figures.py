@@ -48,7 +48,7 @@ def latent_figures(
     """
     model = load_latent(folder)
     entry = dataset_entry(dataset)
-    x = to_network(images)
+    x, asked = to_network(images), to_network(drawn)
     made: list[Tensor] = []
     with torch.no_grad():
         space = model.prior(_conditions(model, entry.task(tasks[0]))).space
@@ -65,9 +65,7 @@ def latent_figures(
         )
         figures[f"{name} agreement"] = float(same.float().mean())
         prior = model.prior(_conditions(model, entry.task(name))).strided(CHAIN, 1)
-        figures[f"{name} obedience"] = obedience(
-            prior, to_network(drawn), judge, entry.task(name).classes
-        )
+        figures[f"{name} obedience"] = obedience(prior, asked, judge, entry.task(name).classes)
     return figures
 
 
