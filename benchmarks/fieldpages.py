@@ -77,7 +77,7 @@ def ten(ground: Ground) -> str:
     for method in able[:TEN]:
         row = method_line(method, found.get(method, {}), columns)
         if (task, method) in left_out:
-            row["evaluations"] = "cannot run yet"
+            row["evaluations"] = "not here"
         shown.append(row)
     return f"{github(shown)}\n\n{_caption(ground.dataset, task)}"
 
@@ -141,5 +141,5 @@ def _task(ground: Ground, task: str) -> str:
     for (where, method), why in ground.plan.left_out.items():
         if where == task:
             reasons.setdefault(why.partition(";")[0], []).append(f"`{method}`")
-    parts += [f"Cannot run: {', '.join(names)}: {why}." for why, names in reasons.items()]
+    parts += [f"Not here: {', '.join(names)}: {why}." for why, names in reasons.items()]
     return "\n\n".join(parts)

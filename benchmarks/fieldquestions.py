@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.fieldpages import HOME, Ground, github, heading, method_line, rows, ten
 from vcebench.jobs.field import FIELD, TASKS, unable
-from vcebench.jobs.truthtable import Agreement, agreements
+from vcebench.jobs.truthtable import Agreement, agreements, cell
 from vcebench.methods.core.method import Method
 from vcebench.methods.registry import ALIASES, METHODS
 from vcebench.metrics.registry import METRICS
 from vcebench.results.claims import on_measurements
-from vcebench.results.collection import all_measured
+from vcebench.results.collection import all_measured, committed
 from vcebench.results.measurements import Measurement
 from vcebench.results.published import claims as every_claim
 from vcebench.results.published import figures as every_figure
-from vcebench.results.tables.layouts import ABLATIONS, VARIANTS
+from vcebench.results.tables.layouts import ABLATIONS, DIVERSITY, VARIANTS
 from vcebench.results.tables.names import family, method_name
 from vcebench.results.tables.notes import PRINTED_ONLY
 
@@ -68,6 +68,7 @@ def blocks() -> dict[str, str]:
         "masks": masks(grounds),
         "codes": codes(grounds),
         "ranks": ranks(grounds),
+        "spread": spread(grounds),
         "systems": systems(grounds),
         "state": state(grounds),
     }
@@ -173,6 +174,22 @@ def ranks(grounds: Sequence[Ground]) -> str:
     return "\n\n".join(parts) if parts else "Too few methods are measured for a rank correlation."
 
 
+def spread(grounds: Sequence[Ground]) -> str:
+    """How far apart the counterfactuals of several seeds are, of every method that draws noise."""
+    parts = []
+    for ground in grounds:
+        found = [row for row in committed(ground.dataset, DIVERSITY) if row.value is not None]
+        found.sort(key=lambda row: -(row.value or 0))
+        lines = [
+            {"method": f"`{row.method}`", "family": family(row.method), "σ_L": cell(row)}
+            for row in found
+        ]
+        if lines:
+            where = f"{ground.dataset}, {found[0].task}, {found[0].images} images, five seeds"
+            parts.append(f"{where}:\n\n{github(lines)}")
+    return "\n\n".join(parts) if parts else "Nothing is measured yet."
+
+
 def _rho(one: Agreement) -> str:
     if one.rho is None or one.interval is None:
         return "–"
@@ -243,7 +260,7 @@ def state(grounds: Sequence[Ground]) -> str:
                 "set": ground.dataset,
                 "rows of the field": planned,
                 "measured": planned - len(left),
-                "cannot run": len(ground.plan.left_out),
+                "left out, with a reason each": len(ground.plan.left_out),
                 "still to run": f"`vcebench sweep --all --dataset {ground.dataset}`"
                 if left
                 else "nothing",

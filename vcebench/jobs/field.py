@@ -25,6 +25,9 @@ FIELD = (
 """The most valuable first: what a reader asks for, then what the others are seen against, then what
 takes longest. Those that are not registered are passed over."""
 
+ONCE = {"dime": "it asks its prior about two thousand times a try, hours a task on a CPU"}
+"""Methods that run on the first task of a set alone → why."""
+
 TASKS = {
     "synthfaces": (
         *("smile", "smile-robust", "smile-plain", "age"),
@@ -41,7 +44,7 @@ class Field:
 
     Attributes:
         planned: runs, the most valuable first.
-        left_out: (task, method) → why it cannot run there.
+        left_out: (task, method) → why it cannot run there, or does not.
     """
 
     planned: tuple[Planned, ...]
@@ -66,6 +69,8 @@ def field_plan(dataset: str, limit: int | None = None) -> Field:
     for task in TASKS[dataset]:
         for method in registered():
             reason = unable(method, dataset, task)
+            if method in ONCE and task != (first := TASKS[dataset][0]):
+                reason = f"{ONCE[method]}, so that it is measured on {first} alone"
             if reason is None:
                 planned.append(Planned(method, dataset, task, limit or IMAGES))
             else:

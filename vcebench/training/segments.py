@@ -1,8 +1,7 @@
 """The loss that trains a semantic autoencoder, and what the trained one is measured by.
 
 A picture is made again from its map and the means of its own regions; no discriminator takes part,
-so that fine texture is averaged. What a region looks like must not show elsewhere: with the code of
-another picture for one region, nothing may change outside of it.
+so that fine texture is averaged.
 """
 
 from __future__ import annotations
@@ -26,12 +25,8 @@ Pictures = Callable[[str], tuple[Tensor, Tensor]]
 """Opens pictures of a split, uint8 (N, 3, H, W), and their maps, uint8 (N, H, W)."""
 
 
-LEAK = 40.0
-"""Weight of what changes outside of a region with its code; pixels have 16 in the distance."""
-
-
 def segments_loss(pictures: Pictures, perceptual: Path, batch: int, bf16: bool = True) -> Loss:
-    """Distance of pictures and what is made again of their maps and codes; see `leak`.
+    """Distance of pictures and what is made again of their maps and codes.
 
     Args:
         perceptual: file of the network whose features are compared.
@@ -48,33 +43,9 @@ def segments_loss(pictures: Pictures, perceptual: Path, batch: int, bf16: bool =
         with half(bf16):
             codes = network.encode(x, where)
             made = network.decode(where, codes)
-            beyond = leak(network, where, codes, made, generator)
-            return distance(x, made, alike(x)) + LEAK * beyond
+            return distance(x, made, alike(x))
 
     return loss
-
-
-def leak(
-    network: SemanticAutoencoder,
-    where: Tensor,
-    codes: Tensor,
-    made: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
-    """Mean |change| outside of a random region of each picture that gets another's code.
-
-    Args:
-        where: maps (B, H, W).
-        codes: of all their regions, (B, R, c).
-        made: pictures (B, 3, H, W) of both.
-    """
-    number = torch.randint(codes.shape[1], (len(codes),), generator=generator).to(where.device)
-    row = torch.arange(len(codes), device=where.device)
-    other = codes.clone()
-    other[row, number] = codes.roll(1, dims=0)[row, number]
-    outside = (where != number[:, None, None])[:, None]
-    change = (network.decode(where, other) - made).float().abs()
-    return (change * outside).mean()
 
 
 @torch.no_grad()

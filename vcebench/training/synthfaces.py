@@ -317,7 +317,7 @@ def _segments() -> Part:
     return segments_part(
         dataset="synthfaces",
         regions=REGIONS,
-        settings=LoopSettings(steps=4000, seed=201, learning_rate=1e-3, ema=0.999),
+        settings=LoopSettings(steps=6000, seed=201, learning_rate=2e-3, ema=0.999),
         batch=16,
         perceptual=ASSETS / "synthfaces/perceptual.safetensors",
         pictures=lambda split: face_maps(split, 10_000 if split == "train" else 512),

@@ -273,8 +273,8 @@ def _segments() -> Part:
     return segments_part(
         dataset="synthroads",
         regions=REGIONS,
-        settings=LoopSettings(steps=2400, seed=301, learning_rate=1e-3, ema=0.998),
-        batch=8,
+        settings=LoopSettings(steps=3000, seed=301, learning_rate=2e-3, ema=0.998),
+        batch=12,
         perceptual=ASSETS / "synthroads/perceptual.safetensors",
         pictures=lambda split: scene_maps(split, 6_000 if split == "train" else 512),
         tasks=("forward-slowdown",),

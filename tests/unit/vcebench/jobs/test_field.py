@@ -36,6 +36,14 @@ def test_what_cannot_run_says_why():
     assert digits["3-8", "rcsb-truth"] == "the true region of digits 3-8 is not known"
 
 
+@pytest.mark.parametrize("dataset", sorted(TASKS))
+def test_what_takes_hours_is_measured_once_a_set(dataset):
+    field = field_plan(dataset)
+    first, *others = TASKS[dataset]
+    assert [wanted.task for wanted in field.planned if wanted.method == "dime"] == [first]
+    assert all(f"on {first} alone" in field.left_out[task, "dime"] for task in others)
+
+
 def test_one_id_a_family_and_no_alias_twice():
     entries = [id(METHODS[method]) for method in registered()]
     assert len(entries) == len(set(entries))

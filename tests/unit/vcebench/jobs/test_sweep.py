@@ -49,6 +49,16 @@ def test_diversity_has_five_seeds():
     assert {wanted.seeds for wanted in plan("diversity", "digits")} == {5}
 
 
+def test_diversity_is_asked_of_all_that_draw_where_their_networks_ship():
+    asked = {d: [one.method for one in plan("diversity", d)] for d in ("digits", "synthroads")}
+    assert {"ldce-cls", "dive", "rcsb-c"} <= set(asked["digits"])
+    assert "ldce-txt" not in asked["digits"]
+    assert not {"ldce-cls", "dive"} & set(asked["synthroads"])
+    assert asked["digits"][-1] == "dime"  # it takes longest
+    paper = [one.method for one in plan("diversity", "celeba")]
+    assert paper == ["maskdime", "fastdime", "no-mask-s8", "dime"]
+
+
 def test_a_table_that_is_not_about_the_data_set_is_an_error():
     with pytest.raises(UserError, match="is about imagenet"):
         plan("3", "celeba")

@@ -116,3 +116,15 @@ def test_pictures_are_painted_by_maps_and_codes():
     alone = torch.cat([network.decode(maps[n : n + 1], codes[n : n + 1]) for n in range(3)])
     torch.testing.assert_close(alone, made, atol=1e-5, rtol=0)
     assert network.regions == REGIONS
+
+
+def test_a_code_shows_in_its_own_region_and_nowhere_else():
+    network, x, maps = painter(), pictures(3), halves(3)
+    codes = network.encode(x, maps)
+    made = network.decode(maps, codes)
+    other = codes.clone()
+    other[:, 2] += 3.0
+    change = (network.decode(maps, other) - made).abs().sum(dim=1)
+    inside = maps == 2
+    assert change[~inside].max() == 0
+    assert change[inside].min() > 0
