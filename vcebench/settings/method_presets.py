@@ -248,11 +248,16 @@ METHOD_PRESETS: tuple[MethodPreset, ...] = (
     ),
     *_dive("digits", "3-8", dive=(15, 0.2), dive_100=(3, 0.05), xgem_plus=(3, 0.1)),
     *_dive("synthfaces", "smile", dive=(4, 0.2), dive_100=(3, 0.2), xgem_plus=(4, 0.2)),
-    MethodPreset("steex", "synthfaces", _best(4, 8, "smile"), {"learning_rate": 0.1}),
+    MethodPreset(
+        "steex",
+        "synthfaces",
+        _best(9, 8, "smile"),
+        {"learning_rate": 0.2, "proximity": 0.003},
+    ),
     MethodPreset(
         "steex",
         "synthroads",
-        _best(5, 8, "forward-slowdown"),
+        _best(9, 8, "forward-slowdown"),
         {"learning_rate": 0.1, "proximity": 0.003},
     ),
     *_LATENT,
