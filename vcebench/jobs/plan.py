@@ -31,7 +31,7 @@ DIVERSITY_ELSEWHERE = (
     *("rcsb-c", "dive", "xgem-plus", "svce", "pgd", "inpaint", "fastdime-2plus"),
     *("dvce", "ldce-cls", "ldce-txt", "eced-v", "ace-filter", "ace-l1"),
 )
-"""Other methods that draw noise, the fastest first; embedded sets alone, as no paper prints them."""
+"""Others that draw noise, the fastest first; on embedded sets alone, as no paper prints them."""
 DIVERSITY_SEEDS = 5
 
 
