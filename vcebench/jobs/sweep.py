@@ -13,7 +13,16 @@ from vcebench.errors import StoppedError, UserError
 from vcebench.folders import inside
 from vcebench.folders.runfolder import METRICS
 from vcebench.folders.store import writing
-from vcebench.jobs.plan import DIVERSITY_METHODS, Planned, existing, is_slow, plan, table_on
+from vcebench.jobs.plan import (
+    DIVERSITY_ELSEWHERE,
+    DIVERSITY_METHODS,
+    Planned,
+    existing,
+    is_slow,
+    plan,
+    table_on,
+)
+from vcebench.methods.registry import METHODS
 from vcebench.results.collection import file_name, gather, write_rows
 from vcebench.results.measurements import Measurement, StoredRun, stored_runs
 from vcebench.results.tables.layouts import DIVERSITY, TRUTH
@@ -204,7 +213,8 @@ def exported(rows: Sequence[Measurement], table: str, dataset: str) -> list[Meas
     """Rows of a file: the table's metrics and methods, in the order of its plan."""
     if table == DIVERSITY:
         kept = [row for row in rows if row.metric == "sigma_l" and row.value is not None]
-        return sorted(kept, key=lambda row: DIVERSITY_METHODS.index(row.method))
+        order = list(dict.fromkeys([*DIVERSITY_METHODS, *DIVERSITY_ELSEWHERE, *METHODS]))
+        return sorted(kept, key=lambda row: order.index(row.method))
     shown = table_on(table, dataset)
     metrics = [*shown.metrics, *shown.added]
     metrics += [metric for metric in (*TRUTH, "nfe_per_try") if metric not in metrics]

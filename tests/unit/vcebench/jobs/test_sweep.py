@@ -185,6 +185,13 @@ def test_diversity_exports_only_sigma_l(measure):
     assert [row.metric for row in exported(rows, "diversity", "synthfaces")] == ["sigma_l"]
 
 
+def test_diversity_stands_in_the_order_of_its_plan_and_keeps_what_was_not_asked_for(measure):
+    methods = ("rcsb-freeform-10-20", "dvce", "rcsb-c", "maskdime")
+    rows = [measure("sigma_l", 0.1, method=method) for method in methods]
+    found = [row.method for row in exported(rows, "diversity", "synthfaces")]
+    assert found == ["maskdime", "rcsb-c", "dvce", "rcsb-freeform-10-20"]
+
+
 def test_other_rows_are_also_evaluated_where_the_slow_ones_stopped(tmp_path, fake_run, monkeypatch):
     asked: list[tuple[str, int]] = []
 
