@@ -15,6 +15,7 @@ from vcebench.jobs.fieldrows import gather, waiting
 from vcebench.jobs.plan import Planned
 from vcebench.jobs.truthtable import cell
 from vcebench.metrics.registry import METRICS
+from vcebench.models.bounds import remarks
 from vcebench.results.collection import committed_usual
 from vcebench.results.measurements import Measurement
 from vcebench.results.tables.names import family
@@ -129,7 +130,7 @@ def _task(ground: Ground, task: str) -> str:
     parts = []
     if found:
         lines = [method_line(method, figures, columns) for method, figures in found.items()]
-        parts += [github(lines), _caption(ground.dataset, task)]
+        parts += [github(lines), _caption(ground.dataset, task), *remarks(ground.dataset, found)]
     lacking = [w for w in ground.waiting if w.task == task]
     if lacking:
         names = ", ".join(f"`{wanted.method}`" for wanted in lacking)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vcebench.metrics.registry import METRICS
+from vcebench.models.bounds import remarks as remarks_on_networks
 from vcebench.results.tables.layouts import STAND_INS, Layout
 from vcebench.results.tables.model import Cell, Panel, Row, group_name
 from vcebench.results.tables.names import dataset_name, method_name
@@ -36,7 +37,7 @@ def notes(
             "among themselves, measured rows among those of equal images, backbone and (time, "
             "memory) device."
         )
-        lines += _measured(rows) + _missing(rows)
+        lines += _below(shown, rows) + _measured(rows) + _missing(rows)
     if any(cell.difference for row in rows for cell in row.cells):
         lines.append("In brackets: measured minus published.")
     lines += dict.fromkeys(remarks)
@@ -51,6 +52,13 @@ def _stand_in(shown: Layout) -> list[str]:
         f"`vcebench table {shown.number}{_source(shown)}`."
         for name in sorted(names & STAND_INS.keys())
     ]
+
+
+def _below(shown: Layout, rows: Sequence[Row]) -> list[str]:
+    """Networks that are below what was asked of them, and the measured rows that rest on them."""
+    methods = [row.method for row in rows]
+    names = dict.fromkeys(group.dataset for group in shown.groups)
+    return [line for name in names for line in remarks_on_networks(name, methods)]
 
 
 def _source(shown: Layout) -> str:
