@@ -8,16 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vcebench.data.synthfaces.canvas import REGIONS
 from vcebench.data.synthfaces.scm import INDEX, NAMES
-from vcebench.models.classifier import BinaryClassifier
-from vcebench.models.shipped import ASSETS, load_network
-from vcebench.training import augment, shortcuts
-from vcebench.training.autoencoder import autoencoder_loss, autoencoder_part, balanced
-from vcebench.training.bridge import HeldOut, bridge_loss, bridge_part
+from vcebench.models.shipped import ASSETS
+from vcebench.training import augment, face_models, shortcuts
 from vcebench.training.faces import (
     attribute_figures,
-    face_maps,
     faces,
     fold_discriminant,
     people,
@@ -41,7 +36,6 @@ from vcebench.training.rendered import (
 )
 from vcebench.training.robust import logit_losses, robust_loss, robust_part
 from vcebench.training.robustness import Question, floors
-from vcebench.training.segments import segments_part
 from vcebench.training.supervised import DistortionHead, PerceptualTrainer, softened
 
 HALF = 10_000
@@ -70,12 +64,12 @@ def recipe() -> Recipe:
         _representation(),
         _oracle(),
         _identity(),
-        _bridge(),
+        face_models.bridge(),
         *shortcuts.parts(),
         _plain(),
         _robust(),
-        _autoencoder(),
-        _segments(),
+        face_models.autoencoder(),
+        face_models.segments(),
     )
     return Recipe("synthfaces", TEXT, parts, faces_part())
 
@@ -258,69 +252,4 @@ def _identity() -> Part:
         measure=verification_figures,
         floors={"verification_accuracy": 0.95},
         finish=finish,
-    )
-
-
-def held_out() -> HeldOut:
-    """The first 512 faces of `test`; whether they smile, the oracle says."""
-    images, attributes = faces("test", 512)
-    smiling = NAMES.index("Smiling")
-    oracle = load_network(ASSETS / "synthfaces" / "oracle.safetensors")[0]
-    return HeldOut(images, attributes[:, smiling].long(), BinaryClassifier(oracle, index=smiling))
-
-
-def _bridge() -> Part:
-    def open_data() -> Loss:
-        images, _ = faces("train")
-        size = (images.shape[2], images.shape[3])
-        return bridge_loss(lambda g: augment.draw(images, 16, g)[0], size, seed=181)
-
-    return bridge_part(
-        dataset="synthfaces",
-        # The last level is narrower than the prior's: weights of 2.6 MB in place of 4.1.
-        config={
-            "model_channels": 32,
-            "channel_mult": (1, 1, 2, 2),
-            "num_res_blocks": 1,
-            "attention_factors": (8,),
-            "num_heads": 2,
-            "resblock_updown": False,
-        },
-        settings=LoopSettings(steps=4500, seed=181, learning_rate=5e-4, ema=0.998),
-        loss=open_data,
-        held_out=held_out,
-        floors={"gain": 3.0},
-    )
-
-
-def _autoencoder() -> Part:
-    def open_data() -> Loss:
-        images, maps = face_maps("train", 20_000)
-
-        def batch(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            x, chosen = augment.draw(images, 32, generator)
-            return x, balanced(maps[chosen], len(REGIONS))
-
-        return autoencoder_loss(batch, ASSETS / "synthfaces/perceptual.safetensors", len(images))
-
-    return autoencoder_part(
-        dataset="synthfaces",
-        config={"code": 64, "widths": (16, 32, 64, 96), "hidden": 256},
-        settings=LoopSettings(steps=7500, seed=191, learning_rate=1e-3, ema=0.999),
-        loss=open_data,
-        pictures=lambda split: faces(split, 1000 if split == "train" else 512)[0],
-        tasks=("smile", "age"),
-    )
-
-
-def _segments() -> Part:
-    return segments_part(
-        dataset="synthfaces",
-        regions=REGIONS,
-        settings=LoopSettings(steps=6000, seed=201, learning_rate=2e-3, ema=0.999),
-        batch=16,
-        perceptual=ASSETS / "synthfaces/perceptual.safetensors",
-        pictures=lambda split: face_maps(split, 10_000 if split == "train" else 512),
-        tasks=("smile", "age"),
-        swapped="mouth",
     )
