@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = ROOT / "results/embedded"
 TABLES = {
     "synthfaces": ("diversity", "1", "4", "5", "7"),
-    "synthroads": ("diversity", "2"),
+    "synthroads": ("2",),
     "digits": ("diversity",),
 }
 """What is swept after the field; its rows fill table 3."""
