@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,9 @@ settings.register_profile("full", derandomize=True, max_examples=30, deadline=No
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes: a core each, and its children's
+        torch.set_num_threads(1)
+        os.environ["OMP_NUM_THREADS"] = "1"
     asked = config.getoption("--hypothesis-profile")
     wanted = "fresh" if config.getoption("markexpr") == "slow" else "steady"
     settings.load_profile(asked or wanted)
