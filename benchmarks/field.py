@@ -53,14 +53,17 @@ def _sweep(dataset: str, arguments: argparse.Namespace, *what: str) -> int:
     words = [*sweep, "--runs", str(arguments.runs)]
     words += ["--only-export"] if arguments.only_stored else []
     words += ["--budget", arguments.budget] if arguments.budget else []
-    words += ["--threads", str(arguments.threads)] if arguments.threads else []
-    return vcebench(words)
+    return vcebench([*words, *_threads(arguments)])
 
 
 def _truth(arguments: argparse.Namespace) -> int:
     words = ["truth", "--runs", str(arguments.runs), "--export", str(EMBEDDED)]
     words += ["--only-stored"] if arguments.only_stored or arguments.budget else []
-    return vcebench(words)
+    return vcebench([*words, *_threads(arguments)])
+
+
+def _threads(arguments: argparse.Namespace) -> list[str]:
+    return ["--threads", str(arguments.threads)] if arguments.threads else []
 
 
 def _all(arguments: argparse.Namespace) -> list[str]:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from benchmarks.fieldpages import HOME, Ground, github, heading, method_line, rows, ten
-from vcebench.jobs.field import FIELD, TASKS, unable
+from vcebench.jobs.field import FIELD, TASKS
+from vcebench.jobs.plan import unable
 from vcebench.jobs.truthtable import Agreement, agreements, cell
 from vcebench.methods.core.method import Method
 from vcebench.methods.registry import ALIASES, METHODS

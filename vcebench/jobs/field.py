@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vcebench.data.base import HasRegions, HasTruth
-from vcebench.data.registry import dataset_entry, open_dataset
+from vcebench.data.registry import dataset_entry
 from vcebench.errors import UserError, user_errors
-from vcebench.jobs.plan import Planned
+from vcebench.jobs.plan import Planned, unable
 from vcebench.methods.registry import METHODS
-from vcebench.models.shipped import FILES, lacking
+from vcebench.models.shipped import FILES
 
 IMAGES = 64
 
@@ -81,14 +80,3 @@ def field_plan(dataset: str, limit: int | None = None) -> Field:
 def registered() -> Iterator[str]:
     """Methods of the field that are there, in its order."""
     return (method for method in FIELD if method in METHODS)
-
-
-def unable(method: str, dataset: str, task: str) -> str | None:
-    """Why a method cannot run on a task of an embedded set; None if it can. Nothing is loaded."""
-    entry = METHODS[method]
-    reason = lacking(dataset, dataset_entry(dataset).task(task), entry.factory.needs)
-    if reason is None and entry.region is not None:
-        images = open_dataset(dataset, task)
-        if entry.region == "truth" and not isinstance(images, HasTruth | HasRegions):
-            return f"the true region of {dataset} {task} is not known"
-    return reason

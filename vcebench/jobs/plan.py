@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcebench.data.base import HasRegions, HasTruth
 from vcebench.data.registry import DATASETS, dataset_entry, open_dataset
 from vcebench.errors import user_errors
 from vcebench.methods.registry import METHODS
@@ -135,13 +136,20 @@ def _diverse(dataset: str, task: str) -> list[str]:
     """The methods whose diversity is asked for: on an embedded set all that draw noise and run."""
     if dataset not in FILES:
         return list(DIVERSITY_METHODS)
-    where = dataset_entry(dataset).task(task)
     *quick, slow = DIVERSITY_METHODS
-    return [
-        *quick,
-        *(m for m in DIVERSITY_ELSEWHERE if not lacking(dataset, where, METHODS[m].factory.needs)),
-        slow,
-    ]
+    able = [method for method in DIVERSITY_ELSEWHERE if unable(method, dataset, task) is None]
+    return [*quick, *able, slow]
+
+
+def unable(method: str, dataset: str, task: str) -> str | None:
+    """Why a method cannot run on a task of an embedded set; None if it can. Nothing is loaded."""
+    entry = METHODS[method]
+    reason = lacking(dataset, dataset_entry(dataset).task(task), entry.factory.needs)
+    if reason is None and entry.region is not None:
+        images = open_dataset(dataset, task)
+        if entry.region == "truth" and not isinstance(images, HasTruth | HasRegions):
+            return f"the true region of {dataset} {task} is not known"
+    return reason
 
 
 def _available(dataset: str, images: int) -> int:
