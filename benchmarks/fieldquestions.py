@@ -52,9 +52,10 @@ NOT_HERE = {
     **dict.fromkeys(PRINTED_ONLY, "printed rows only: how it was guided is not published"),
     "rcsb-langsam": "its regions come from a network that takes words; no embedded set has one",
     "ace": "a sentence about ACE that does not say with which distance; both are methods here",
-    "pe": "printed rows only: it is no method of this package",
+    "pe": "printed rows only: it trains a conditional GAN for each classifier and question",
+    "eced-r": "it looks at a block of a ResNet-50, which no classifier that ships here has",
 }
-"""Systems of the papers that have no id here → why."""
+"""Systems of the papers that have no id here, or that no embedded set can run → why."""
 
 
 def blocks() -> dict[str, str]:
@@ -229,7 +230,7 @@ def systems(grounds: Sequence[Ground]) -> str:
 
 def _here(grounds: Sequence[Ground], method: str) -> str:
     id = ALIASES.get(method, method)
-    if id not in METHODS:
+    if method in NOT_HERE:
         return NOT_HERE[method]
     measured = [
         f"{ground.dataset} {task}" if number == 0 else task
