@@ -26,6 +26,12 @@ SHOWN = ("fr", "oracle_fr", "gt_precision", "gt_iou", "off_target", "cout", "kid
 """Columns of a task's table; those without any figure are left out."""
 HOME = ("synthfaces", "smile")
 TEN = 10
+TOLD = ("smile", "age", "forward-slowdown", "3-8")
+"""Tasks that stand for their sets, with their plain classifiers where there are any."""
+GRID_CAPTION = (
+    "Oracle FR in percent · GT precision, which digits have none of; the intervals are in the "
+    "tables at the end. Evaluations: fewest to most over these tasks, an image."
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,35 @@ def ten(ground: Ground) -> str:
             row["evaluations"] = "not here"
         shown.append(row)
     return f"{github(shown)}\n\n{_caption(ground.dataset, task)}"
+
+
+def grid(grounds: Sequence[Ground]) -> str:
+    """What every method of the field costs, convinces and hits, a column for each of `TOLD`."""
+    tables = {
+        f"{ground.dataset} {task}": ground.of(task)
+        for ground in grounds
+        for task in TASKS[ground.dataset]
+        if task.removesuffix("-plain") in TOLD
+    }
+    lines = []
+    for method in registered():
+        own = {where: table[method] for where, table in tables.items() if method in table}
+        costs = sorted(cost for figures in own.values() if (cost := cost_of(figures)) is not None)
+        line: dict[str, object] = {"method": f"`{method}`", "evaluations": "–"}
+        if costs:
+            line["evaluations"] = "–".join(
+                dict.fromkeys(f"{c:,.0f}" for c in (costs[0], costs[-1]))
+            )
+        lines.append(line | {where: _told(own.get(where, {})) for where in tables})
+    return f"{github(lines)}\n\n{GRID_CAPTION}"
+
+
+def _told(figures: Mapping[str, Measurement]) -> str:
+    known = [
+        (METRICS[id], figures[id].value) for id in ("oracle_fr", "gt_precision") if id in figures
+    ]
+    shown = [f"{value:.0f}" if info.unit else f"{value:.2f}" for info, value in known]
+    return " · ".join(shown) or "–"
 
 
 def method_line(

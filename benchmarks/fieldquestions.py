@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.fieldpages import HOME, Ground, github, heading, method_line, rows, ten
+from benchmarks.fieldpages import HOME, TOLD, Ground, github, grid, heading, method_line, rows, ten
 from vcebench.jobs.field import FIELD, TASKS
 from vcebench.jobs.plan import unable
-from vcebench.jobs.truthtable import Agreement, agreements, cell
+from vcebench.jobs.truth import PUBLISHED
+from vcebench.jobs.truthtable import ATTACK, Agreement, agreements, cell
 from vcebench.methods.core.method import Method
 from vcebench.methods.registry import ALIASES, METHODS
 from vcebench.metrics.registry import METRICS
@@ -38,10 +39,14 @@ PAIRS = (
     ("rcsb-c", "rcsb-truth", "the right region instead of an attribution's"),
 )
 """(without, with, what is added)."""
-SHOWN = ("smile", "age", "forward-slowdown", "3-8")
-"""Tasks on which pairs and codes are compared; the tables at the end have the others."""
 CODES = ("codes of an autoencoder", "latent diffusion")
 RANKED = ("gt_precision", "gt_iou", "off_target", "oracle_fr")
+SCOPES: dict[str, Callable[[Measurement], bool]] = {
+    "all methods": lambda row: True,
+    "without pgd": lambda row: row.method != ATTACK,
+    "plain classifiers alone": lambda row: row.task.endswith("-plain"),
+}
+"""Which rows metrics are ranked on, always among the methods of a task."""
 
 NOT_HERE = {
     "eced": "a sentence about ECED that does not say which; `eced-v` and `eced-r` are methods here",
@@ -64,6 +69,7 @@ def blocks() -> dict[str, str]:
     (home,) = (ground for ground in grounds if ground.dataset == HOME[0])
     return {
         "ten": ten(home),
+        "grid": grid(grounds),
         "claims": claims(grounds),
         "rows": rows(grounds),
         "plain": plain(grounds),
@@ -109,8 +115,8 @@ def _beside(
 
 
 def _compared(ground: Ground) -> list[str]:
-    """The tasks of a set that are in `SHOWN`."""
-    return [task for task in TASKS[ground.dataset] if task in SHOWN]
+    """The tasks of a set on which pairs and codes are compared."""
+    return [task for task in TASKS[ground.dataset] if task in TOLD]
 
 
 def masks(grounds: Sequence[Ground]) -> str:
@@ -161,8 +167,9 @@ def ranks(grounds: Sequence[Ground]) -> str:
     """Rank correlations of the published metrics with known truth, over all methods."""
     parts = []
     for ground in grounds:
-        for scope in ("within tasks", "without pgd"):
-            found = agreements(ground.rows, scope, RANKED)
+        for scope, belongs in SCOPES.items():
+            chosen = [row for row in ground.rows if belongs(row)]
+            found = agreements(chosen, "within tasks", RANKED, ("fr", *PUBLISHED))
             metrics = list(dict.fromkeys(a.published for a in found if a.rho is not None))
             truths = [t for t in RANKED if any(a.truth == t and a.rho is not None for a in found)]
             lines = []

@@ -82,7 +82,10 @@ class Agreement:
 
 
 def agreements(
-    rows: Sequence[Measurement], scope: str = "all", truths: Sequence[str] = GROUND_TRUTH
+    rows: Sequence[Measurement],
+    scope: str = "all",
+    truths: Sequence[str] = GROUND_TRUTH,
+    published: Sequence[str] = PUBLISHED,
 ) -> list[Agreement]:
     """Rank correlations over methods × tasks, of the runs with the most images of their task.
 
@@ -91,6 +94,7 @@ def agreements(
         scope: "all" pairs; "within tasks": ranks among the methods of a task, so that tasks that
             are hard for every method do not count; "without pgd".
         truths: ids of the ground-truth metrics.
+        published: ids of the metrics that are compared with them.
     """
     table = by_row([row for row in rows if row.metric not in SANITY])
     most: dict[str, int] = {}
@@ -103,7 +107,7 @@ def agreements(
         and not (scope == "without pgd" and key[1] == ATTACK)
     }
     rank = _ranks_within if scope == "within tasks" else _ranks
-    return [_agreement(chosen, p, t, rank) for p in PUBLISHED for t in truths]
+    return [_agreement(chosen, p, t, rank) for p in published for t in truths]
 
 
 def _agreement(
