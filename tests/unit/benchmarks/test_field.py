@@ -102,6 +102,30 @@ def test_pairs_are_compared_on_equal_images_only(ground):
     assert "0.7" not in text
 
 
+def test_the_grid_has_what_the_oracle_and_the_truth_say_of_every_method(ground):
+    rows = [row("oracle_fr", 90.6), row("gt_precision", 0.414), row("oracle_fr", 30.2, task="4-9")]
+    costs = [row("nfe", n, task=t) for n, t in ((60.0, "3-8"), (72.4, "3-8-plain"))]
+    costs += [row("backward_per_image", 0.0, task=t) for t in ("3-8", "3-8-plain")]
+    plain = row("oracle_fr", 0.0, task="3-8-plain")
+    text = re.sub(r" +", " ", fieldpages.grid([ground(*rows, *costs, plain)]))
+    assert "| method | evaluations | digits 3-8 | digits 3-8-plain |" in text
+    assert "| `maskdime` | 60–72 | 91 · 0.41 | 0 |" in text
+    assert "| `dime` | – | – | – |" in text
+
+
+def test_metrics_are_ranked_among_the_methods_of_a_task(ground):
+    names = ("maskdime", "fastdime", "dvce", "svce", "pgd")
+    said = dict(zip(names, (1.0, 2.0, 3.0, 4.0, 9.0), strict=True))
+    seen = dict(zip(names, (1.0, 2.0, 3.0, 4.0, 0.0), strict=True))
+    rows = [row("fr", said[name], name) for name in names]
+    rows += [row("oracle_fr", seen[name], name) for name in names]
+    whole, without = fieldquestions.ranks([ground(*rows)]).split("digits, without pgd:")
+    assert "digits, all methods:" in whole
+    assert re.search(r"\| FR +\| .*-?0\.00 \[", whole)
+    assert re.search(r"\| FR +\| \*\*\+1\.00 \[.* \| +4 ", without)
+    assert "plain classifiers alone" not in without
+
+
 def test_methods_of_codes_stand_beside_maskdime(ground):
     assert "No method" in fieldquestions.codes([ground(row("off_target", 0.005))])
     text = fieldquestions.codes([ground(row("l1", 0.5), row("l1", 0.9, "dive"))])
