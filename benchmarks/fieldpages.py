@@ -29,8 +29,8 @@ TEN = 10
 TOLD = ("smile", "age", "forward-slowdown", "3-8")
 """Tasks that stand for their sets, with their plain classifiers where there are any."""
 GRID_CAPTION = (
-    "Oracle FR in percent · GT precision, which digits have none of; the intervals are in the "
-    "tables at the end. Evaluations: fewest to most over these tasks, an image."
+    "Oracle FR in percent · GT precision, of which digits (3-8) have none; tables at the end have "
+    "the intervals. Evaluations of the prior, an image: fewest to most over these tasks."
 )
 
 
@@ -92,7 +92,7 @@ def ten(ground: Ground) -> str:
 def grid(grounds: Sequence[Ground]) -> str:
     """What every method of the field costs, convinces and hits, a column for each of `TOLD`."""
     tables = {
-        f"{ground.dataset} {task}": ground.of(task)
+        task: ground.of(task)
         for ground in grounds
         for task in TASKS[ground.dataset]
         if task.removesuffix("-plain") in TOLD
