@@ -24,8 +24,8 @@ FIELD = (
 """The most valuable first: what a reader asks for, then what the others are seen against, then what
 takes longest. Those that are not registered are passed over."""
 
-ONCE = {"dime": "it asks its prior about two thousand times a try, hours a task on a CPU"}
-"""Methods that run on the first task of a set alone → why."""
+ONLY = {"dime": ("smile", "3-8")}
+"""Methods that ask their prior thousands of times an image → the tasks that they run on."""
 
 TASKS = {
     "synthfaces": (
@@ -68,8 +68,11 @@ def field_plan(dataset: str, limit: int | None = None) -> Field:
     for task in TASKS[dataset]:
         for method in registered():
             reason = unable(method, dataset, task)
-            if method in ONCE and task != (first := TASKS[dataset][0]):
-                reason = f"{ONCE[method]}, so that it is measured on {first} alone"
+            if task not in ONLY.get(method, (task,)):
+                reason = (
+                    "it asks its prior thousands of times an image, hours a task on a CPU, so that "
+                    f"it is measured on {' and '.join(ONLY[method])} alone"
+                )
             if reason is None:
                 planned.append(Planned(method, dataset, task, limit or IMAGES))
             else:
