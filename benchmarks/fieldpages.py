@@ -29,8 +29,9 @@ TEN = 10
 TOLD = ("smile", "age", "forward-slowdown", "3-8")
 """Tasks that stand for their sets, with their plain classifiers where there are any."""
 GRID_CAPTION = (
-    "Oracle FR in percent · GT precision, of which digits (3-8) have none; tables at the end have "
-    "the intervals. Evaluations of the prior, an image: fewest to most over these tasks."
+    "Oracle FR in percent · GT precision, on synthfaces (smile, age), synthroads "
+    "(forward-slowdown) and digits (3-8, which have no GT precision); tables at the end have the "
+    "intervals. Evaluations of the prior, an image: fewest to most over these tasks."
 )
 
 
@@ -115,7 +116,7 @@ def _told(figures: Mapping[str, Measurement]) -> str:
         (METRICS[id], figures[id].value) for id in ("oracle_fr", "gt_precision") if id in figures
     ]
     shown = [f"{value:.0f}" if info.unit else f"{value:.2f}" for info, value in known]
-    return " · ".join(shown) or "–"
+    return "\u00a0·\u00a0".join(shown) or "–"
 
 
 def method_line(

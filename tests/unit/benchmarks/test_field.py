@@ -107,7 +107,7 @@ def test_the_grid_has_what_the_oracle_and_the_truth_say_of_every_method(ground):
     costs = [row("nfe", n, task=t) for n, t in ((60.0, "3-8"), (72.4, "3-8-plain"))]
     costs += [row("backward_per_image", 0.0, task=t) for t in ("3-8", "3-8-plain")]
     plain = row("oracle_fr", 0.0, task="3-8-plain")
-    text = re.sub(r" +", " ", fieldpages.grid([ground(*rows, *costs, plain)]))
+    text = re.sub(r"\s+", " ", fieldpages.grid([ground(*rows, *costs, plain)]))
     assert "| method | evaluations | 3-8 | 3-8-plain |" in text
     assert "| `maskdime` | 60–72 | 91 · 0.41 | 0 |" in text
     assert "| `dime` | – | – | – |" in text
