@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -492,20 +491,33 @@ ACT = """
 """
 
 
-def milliseconds(site, *acts):
-    """Processor time that the page's thread needs for the quickest of some acts."""
+def spent(site):
+    """Processor time in ms of the page's thread since it was opened: no other work counts."""
     command = site.driver.execute_cdp_cmd
     command("Performance.enable", {"timeDomain": "threadTicks"})
+    metrics = command("Performance.getMetrics", {})["metrics"]
+    return next(1000 * m["value"] for m in metrics if m["name"] == "TaskDuration")
 
-    def spent():
-        metrics = command("Performance.getMetrics", {})["metrics"]
-        return next(1000 * m["value"] for m in metrics if m["name"] == "TaskDuration")
 
+def milliseconds(site, *acts):
+    """Processor time that the page's thread needs for the quickest of some acts."""
     found = []
     for act in acts:
-        before = spent()
+        before = spent(site)
         site.driver.execute_async_script(ACT + act)
-        found.append(spent() - before)
+        found.append(spent(site) - before)
+    return min(found)
+
+
+def opening(site, count):
+    """Processor time of the quickest of three openings, until the first cards stand."""
+    spent(site)
+    found = []
+    for _ in range(3):
+        site.open()
+        site.becomes(lambda: site.text("#count"), f"{count} of {count} images")
+        assert len(site.ids()) == 24
+        found.append(spent(site))
     return min(found)
 
 
@@ -546,17 +558,10 @@ def test_a_hundred_thousand_images_are_sorted_searched_and_turned_at_once(
 
 
 @pytest.mark.slow
-def test_a_million_images_open_in_two_seconds_and_little_memory(browser, fixture_run, tmp_path):
+def test_a_million_images_open_at_once_and_in_little_memory(browser, fixture_run, tmp_path):
     run = fixture_run("maskdime", ids=1).path
     site = enlarged(browser, run, tmp_path / "report", 1_000_000)
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        site.open()
-        times.append(time.perf_counter() - start)
-        site.becomes(lambda: site.text("#count"), "1,000,000 of 1,000,000 images")
-        assert len(site.ids()) == 24
-    assert min(times) <= 2
+    assert opening(site, "1,000,000") <= 1000
     assert renderer_memory(browser) <= 300
     assert milliseconds(site, go_to(41_667)) <= 1000
     assert site.ids()[-1] == "synthfaces-test-0999999"
@@ -592,13 +597,7 @@ def renderer_memory(browser):
 
 
 @pytest.mark.slow
-def test_a_thousand_images_open_in_two_seconds(browser, fixture_run, tmp_path):
+def test_a_thousand_images_open_at_once(browser, fixture_run, tmp_path):
     run = fixture_run("maskdime", ids=1000, pictures=6)
     site = Site(browser, build_report([run.path], tmp_path / "report"))
-    timing = "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-    times = []
-    for _ in range(3):  # the best of three: other work on the machine is not the page's
-        times.append(site.open().script(timing))
-        site.becomes(lambda: site.text("#count"), "1,000 of 1,000 images")
-        assert len(site.ids()) == 24
-    assert min(times) < 2000
+    assert opening(site, "1,000") <= 1000
