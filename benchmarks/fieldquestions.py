@@ -41,7 +41,7 @@ PAIRS = (
 """(without, with, what is added)."""
 CODES = ("codes of an autoencoder", "latent diffusion")
 RANKED = ("gt_precision", "gt_iou", "off_target", "oracle_fr")
-SCOPES: dict[str, Callable[[Measurement], bool]] = {
+RANKED_ON: dict[str, Callable[[Measurement], bool]] = {
     "all methods": lambda row: True,
     "without pgd": lambda row: row.method != ATTACK,
     "plain classifiers alone": lambda row: row.task.endswith("-plain"),
@@ -167,7 +167,7 @@ def ranks(grounds: Sequence[Ground]) -> str:
     """Rank correlations of the published metrics with known truth, over all methods."""
     parts = []
     for ground in grounds:
-        for scope, belongs in SCOPES.items():
+        for scope, belongs in RANKED_ON.items():
             chosen = [row for row in ground.rows if belongs(row)]
             found = agreements(chosen, "within tasks", RANKED, ("fr", *PUBLISHED))
             metrics = list(dict.fromkeys(a.published for a in found if a.rho is not None))

@@ -511,7 +511,7 @@ def milliseconds(site, *acts):
 
 def opening(site, count):
     """Processor time of the quickest of three openings, until the first cards stand."""
-    spent(site)
+    spent(site)  # a page is counted from its beginning only if counting is on before it opens
     found = []
     for _ in range(3):
         site.open()

@@ -68,7 +68,7 @@ def field_plan(dataset: str, limit: int | None = None) -> Field:
     for task in TASKS[dataset]:
         for method in registered():
             reason = unable(method, dataset, task)
-            if task not in ONLY.get(method, (task,)):
+            if reason is None and task not in ONLY.get(method, (task,)):
                 reason = (
                     "it asks its prior thousands of times an image, hours a task on a CPU, so that "
                     f"it is measured on {' and '.join(ONLY[method])} alone"
